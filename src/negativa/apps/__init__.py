@@ -1,0 +1,1 @@
+"""Ways in: each only translates, recipe in, receipt out."""

@@ -1,0 +1,131 @@
+"""`negativa generate`: pictures from a prompt, or from the recipe of a picture."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from negativa.apps.cli.screen import progress, say
+from negativa.errors import InputError
+from negativa.plain.conditions import Negative
+from negativa.plain.recipe import LARGEST_SEED, Recipe
+
+WEIGHTED = re.compile(r"(?P<text>.*?):(?P<weight>-?\d*\.?\d+)(?::(?P<start>\d*\.?\d+):(?P<stop>\d*\.?\d+))?", re.DOTALL)
+
+
+def generate(
+    prompt: Annotated[str | None, typer.Argument(help="What to draw.")] = None,
+    negative: Annotated[
+        list[str] | None,
+        typer.Option("--negative", "-n", metavar="TEXT[:WEIGHT[:START:STOP]]", help="What not to draw; may be repeated."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides the noise; drawn by lot if not given.")] = None,
+    count: Annotated[int, typer.Option(help="How many pictures, of seeds one after another.")] = 1,
+    scale: Annotated[float | None, typer.Option(help="Guidance scale; 1 is the prompt alone.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps from noise to picture.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="See `negativa samplers`.")] = None,
+    rule: Annotated[str | None, typer.Option(help="See `negativa rules`.")] = None,
+    window: Annotated[
+        str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act.")
+    ] = None,
+    nothing: Annotated[str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels; the model's own size if not given.")] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels; the model's own size if not given.")] = None,
+    model: Annotated[str | None, typer.Option(help="terrarium, a folder, a .safetensors file, or a hub id.")] = None,
+    like: Annotated[Path | None, typer.Option(help="Start from the recipe of this picture.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write (.png, .jpg, .webp).")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same name.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one receipt a line.")] = False,
+    reproducible: Annotated[bool, typer.Option("--reproducible", help="Equal bit for bit in any company; slower.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is if not given.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
+) -> None:
+    """Draw pictures: negativa generate "portrait of a man" --negative mustache --seed 7 --out man.png"""
+    from negativa.language import pictures
+
+    given = {
+        "prompt": prompt,
+        "negative": None if negative is None else tuple(map(parse_negative, negative)),
+        "seed": seed if seed is not None or like else secrets.randbelow(2**32),
+        "scale": scale,
+        "steps": steps,
+        "sampler": sampler,
+        "rule": rule,
+        "window": None if window is None else parse_window(window),
+        "nothing": nothing,
+        "width": width,
+        "height": height,
+        "model": model,
+    }
+    if prompt is None and like is None:
+        raise InputError("prompt: none was given; allowed: a text, or --like with a picture")
+    base = pictures.read(like).recipe if like else Recipe()
+    recipe = base.replace(**{name: value for name, value in given.items() if value is not None})
+    recipes = list(_seeds(recipe, count))
+    targets = [_target(one, out, count, overwrite) for one in recipes]
+    for target in targets:
+        pictures.check_target(target, overwrite)
+
+    from negativa.rules import build
+    from negativa.studio import Result, load
+
+    build(recipe)
+    studio = load(recipe.model or "terrarium", device=device, dtype=dtype, reproducible=reproducible)
+    said: set[str] = set()
+    waiting = dict(zip([studio.complete(one).seed for one in recipes], targets, strict=True))
+    for event in progress(studio.stream(recipes), total=len(recipes)):
+        if not isinstance(event, Result):
+            continue
+        receipt = event.receipt
+        target = waiting[receipt.recipe.seed]
+        pictures.save(target, event.image, receipt, overwrite)
+        for notice in receipt.notices:
+            if notice not in said:
+                say(f"notice: {notice}")
+                said.add(notice)
+        if as_json:
+            print(json.dumps({"file": str(target), **receipt.to_dict()}, ensure_ascii=False), flush=True)
+        else:
+            print(f"{target}  seed {receipt.recipe.seed}, {receipt.rows_run} rows, {receipt.seconds:.1f} s", flush=True)
+
+
+def parse_negative(text: str) -> Negative:
+    """A negative as written on the command line: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP."""
+    if (found := WEIGHTED.fullmatch(text)) is None:
+        return Negative(text)
+    values: dict[str, Any] = {name: float(found[name]) for name in ("weight", "start", "stop") if found[name]}
+    return Negative(found["text"], **values)
+
+
+def parse_window(text: str) -> tuple[float, float]:
+    """A window as written on the command line: START:STOP. Raises `InputError` for anything else."""
+    try:
+        start, stop = (float(part) for part in text.split(":"))
+    except ValueError as error:
+        raise InputError(f"window: {text!r} was given; allowed: START:STOP, as in 0.2:0.8") from error
+    return start, stop
+
+
+def _seeds(recipe: Recipe, count: int) -> Iterator[Recipe]:
+    if count < 1 or recipe.seed + count - 1 > LARGEST_SEED:
+        raise InputError(f"count: {count} was given; allowed: 1 or more, with seeds up to {LARGEST_SEED}")
+    return (recipe.replace(seed=recipe.seed + i) for i in range(count))
+
+
+def _target(recipe: Recipe, out: Path | None, count: int, overwrite: bool) -> Path:
+    """The file of one picture; names we make up ourselves step aside for files that are there."""
+    if out is not None:
+        return out if count == 1 else out.with_stem(f"{out.stem}-{recipe.seed}")
+    words = "-".join(re.findall(r"\w+", recipe.prompt.lower()))[:60] or "picture"
+    name, number = f"{words}-{recipe.seed}", 1
+    target = Path(f"{name}.png")
+    while target.exists() and not overwrite:
+        number += 1
+        target = Path(f"{name}-{number}.png")
+    return target

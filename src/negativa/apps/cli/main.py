@@ -1,0 +1,35 @@
+"""`negativa`: the commands, and how their errors end."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from negativa.apps.cli import generate, lists, read, train
+from negativa.errors import NegativaError
+
+app = typer.Typer(
+    help="Tell a text-to-image diffusion model what not to draw, and see whether it listened.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("generate")(generate.generate)
+app.command("read")(read.read)
+app.command("rules")(lists.rules)
+app.command("samplers")(lists.samplers)
+app.command("models")(lists.models)
+app.add_typer(train.app, name="train")
+
+
+def main() -> None:
+    """Run the command; bad input ends in one sentence and status 2, Ctrl-C in status 130."""
+    try:
+        app()
+    except NegativaError as error:
+        print(f"negativa: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("negativa: stopped", file=sys.stderr)
+        sys.exit(130)

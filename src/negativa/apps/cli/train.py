@@ -1,0 +1,43 @@
+"""`negativa train`: the recipes of the weights that ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from negativa.errors import InputError
+
+app = typer.Typer(help="Train what ships with the package.", no_args_is_help=True)
+
+
+@app.callback()
+def train() -> None:
+    """Train what ships with the package."""
+
+
+@app.command()
+def terrarium(
+    minutes: Annotated[float | None, typer.Option(help="How long all parts may train; the recipe's own steps if not given.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where checkpoints and the finished model go.")] = Path("terrarium-training"),
+    seed: Annotated[int, typer.Option(help="Decides pictures, first weights and order.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
+) -> None:
+    """Paint terrarium's world and train its Stable Diffusion; run again to go on after an interruption."""
+    if minutes is not None and not minutes > 0:
+        raise InputError(f"minutes: {minutes!r} was given; allowed: a number above 0")
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from negativa.studio import device_of
+    from negativa.training.terrarium import Settings, run
+
+    settings = Settings(folder, seed=seed, minutes=minutes, device=str(device_of(device)))
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("loss {task.fields[loss]:.4f}"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, object] = {}
+        for now in run(settings):
+            task = tasks.setdefault(now.part, bar.add_task(now.part, total=now.steps, loss=now.loss) if now.part not in tasks else None)
+            bar.update(task, completed=now.step, total=now.steps, loss=now.loss)  # type: ignore[arg-type]
+    print(folder / "terrarium")

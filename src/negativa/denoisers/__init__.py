@@ -1,0 +1,1 @@
+"""Model families: each reads conditions, predicts many rows at once, and decodes."""

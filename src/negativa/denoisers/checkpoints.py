@@ -1,0 +1,126 @@
+"""Finds a model by name, folder, single file or hub id, and reads it; safetensors only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from negativa.denoisers.denoiser import Denoiser
+from negativa.denoisers.sd import StableDiffusion
+from negativa.errors import ModelError, nearest
+
+BUILT_IN: Final = {"terrarium": Path(__file__).parent.parent / "terrarium" / "weights"}
+PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
+PARTS: Final = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+WANTED: Final = ["*.json", "*.txt", "*/*.json", "*/*.txt", "unet/*.safetensors", "vae/*.safetensors", "text_encoder/*.safetensors"]
+UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+
+
+def open_model(model: str, device: torch.device, dtype: torch.dtype, config: str | None = None) -> Denoiser:
+    """Read a model: a built-in name, a diffusers folder, a single .safetensors file, or a hub id.
+
+    `config` is the diffusers folder that describes a single file; without it diffusers asks the hub.
+    Raises `ModelError` if there is none, or it cannot be read.
+    """
+    path = BUILT_IN.get(model, Path(model))
+    if path.is_dir():
+        return _folder(model, path, device, dtype)
+    if path.is_file():
+        return _single_file(model, path, device, dtype, config)
+    return _folder(model, _download(model), device, dtype)
+
+
+def _download(model: str) -> Path:
+    looks_local = model.startswith((".", "/", "~")) or "\\" in model or model.count("/") != 1
+    if looks_local:
+        raise ModelError(
+            f"model: there is no {model!r}; {nearest(model, BUILT_IN)}, a diffusers folder, a .safetensors file or a hub id (owner/name)"
+        )
+    try:
+        return Path(snapshot_download(model, allow_patterns=WANTED))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(f"model: {model!r} is no folder here and could not be fetched from the hub: {_first_line(error)}") from error
+
+
+def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> StableDiffusion:
+    index = _index(name, folder)
+    absent = [part for part in PARTS if part not in index or not (folder / part).is_dir()]
+    if absent or "text_encoder_2" in index:
+        family = index.get("_class_name", "unknown")
+        raise ModelError(f"model: {name!r} is a {family} without the parts {absent}; allowed: Stable Diffusion 1.x or 2.x")
+    for part in ("unet", "vae", "text_encoder"):
+        _refuse_pickle(name, folder / part)
+    try:
+        unet, vae, text_encoder = (
+            kind.from_pretrained(folder, subfolder=part, torch_dtype=dtype, use_safetensors=True)
+            for kind, part in ((UNet2DConditionModel, "unet"), (AutoencoderKL, "vae"), (CLIPTextModel, "text_encoder"))
+        )
+        tokenizer = CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer")
+        scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+    except UNREADABLE as error:
+        raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}") from error
+    parts = (unet.to(device), vae.to(device), text_encoder.to(device), tokenizer, scheduler)
+    weights = sorted((folder / "unet").glob("*.safetensors"))
+    return StableDiffusion(name, _hash(weights), *parts)
+
+
+def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype, config: str | None) -> StableDiffusion:
+    if path.suffix.lower() != ".safetensors":
+        why = "a pickle, which can run code when it is read" if path.suffix.lower() in PICKLES else "not a model file"
+        raise ModelError(f"model: {name!r} is {why}; allowed: .safetensors")
+    try:
+        pipeline = StableDiffusionPipeline.from_single_file(
+            str(path), config=config, torch_dtype=dtype, safety_checker=None, feature_extractor=None
+        ).to(device)
+    except UNREADABLE as error:
+        raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}") from error
+    scheduler = dict(pipeline.scheduler.config)
+    parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.tokenizer, scheduler)
+    return StableDiffusion(name, _hash([path]), *parts)
+
+
+def _index(name: str, folder: Path) -> dict[str, Any]:
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"model: {name!r} is no diffusers folder: its model_index.json cannot be read") from error
+    if not isinstance(index, dict):
+        raise ModelError(f"model: {name!r} is no diffusers folder: its model_index.json is no list of parts")
+    return index
+
+
+def _refuse_pickle(name: str, part: Path) -> None:
+    if not any(part.glob("*.safetensors")) and any(file.suffix in PICKLES for file in part.iterdir()):
+        raise ModelError(f"model: {name!r} has {part.name} only as a pickle, which can run code when it is read; allowed: .safetensors")
+
+
+def _hash(files: list[Path]) -> str:
+    if len(files) != 1:
+        return ""
+    with files[0].open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:10]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def quiet() -> None:
+    """Keep the libraries' own progress bars and warnings off the screen."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    for library in (diffusers_logging, transformers_logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)

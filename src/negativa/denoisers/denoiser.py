@@ -1,0 +1,40 @@
+"""What every model family offers the rest of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from negativa.plain.conditions import Condition
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+
+class Denoiser(Protocol):
+    """A loaded model: reads conditions, predicts many rows at once, turns latents into pictures."""
+
+    name: str
+    hash: str  # first ten hexadecimal digits of the denoising network's file, "" if it was read from several
+    device: str
+    dtype: str
+    factor: int  # pixels a latent stands for, each way
+    size: int  # width and height the model was trained for, pixels
+    scheduler: Mapping[str, Any]  # configuration of its noise schedule
+
+    def shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """Channels, height and width of the latents of a picture of that size in pixels."""
+        ...
+
+    def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], conditions: Sequence[Condition]) -> Tensor:
+        """The network's prediction for each row (channels, height, width); float32 on the CPU, (rows, ...)."""
+        ...
+
+    def decode(self, latents: Tensor) -> Image.Image:
+        """The picture of latents (channels, height, width)."""
+        ...
+
+    def unread(self, text: str) -> str:
+        """The end of the text that the model's encoder has no room for, "" if it reads all of it."""
+        ...

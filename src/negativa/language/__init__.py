@@ -1,0 +1,1 @@
+"""What is written: into picture files, and read from them."""

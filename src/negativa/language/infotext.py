@@ -1,0 +1,117 @@
+"""The `parameters` text that pictures of this field carry: written and read as AUTOMATIC1111's web UI does.
+
+    prompt
+    Negative prompt: negative
+    Steps: 30, Sampler: Euler a, CFG scale: 7.5, Seed: 7, Size: 128x128, ...
+
+The middle line is left out when there is no negative. A value that holds a comma, colon or line break is written as a
+JSON string. A text whose last line holds fewer than three `key: value` pairs has no settings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from negativa.errors import InputError
+from negativa.plain.receipt import Receipt
+from negativa.plain.recipe import Recipe
+from negativa.plain.samplers import SAMPLERS
+
+MARK: Final = "Negative prompt:"
+PAIR: Final = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+LEAST_PAIRS: Final = 3
+
+
+@dataclass(frozen=True)
+class Infotext:
+    """What such a text says: the prompt, the negative prompt, and settings as written."""
+
+    prompt: str
+    negative: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def recipe(self) -> Recipe:
+        """As much of it as a recipe can say; what it leaves open takes its default.
+
+        Raises `InputError` if a setting holds no usable value.
+        """
+        known = self.settings
+        values: dict[str, object] = {"prompt": self.prompt, "negative": self.negative}
+        for name, key, kind in (("steps", "Steps", int), ("scale", "CFG scale", float), ("seed", "Seed", int)):
+            if key in known:
+                values[name] = _converted(kind, key, known[key])
+        if size := re.fullmatch(r"(\d+)x(\d+)", known.get("Size", "")):
+            values |= {"width": int(size[1]), "height": int(size[2])}
+        if (sampler := self._sampler()) is not None:
+            values["sampler"] = sampler
+        return Recipe.from_dict(values)
+
+    def _sampler(self) -> str | None:
+        written, schedule = self.settings.get("Sampler"), self.settings.get("Schedule type", "Automatic")
+        if written is None:
+            return None
+        labels = {known.label.casefold(): name for name, known in SAMPLERS.items()}
+        full = written if schedule in ("Automatic", "Uniform") else f"{written} {schedule}"
+        if full.casefold() not in labels:
+            raise InputError(f"sampler: {full!r} stands in the picture; known: {', '.join(s.label for s in SAMPLERS.values())}")
+        return labels[full.casefold()]
+
+
+def write(receipt: Receipt) -> str:
+    """The text for a picture of ours. Several negatives are joined by commas; their weights are in our own chunk only."""
+    recipe = receipt.recipe
+    settings = {
+        "Steps": recipe.steps,
+        "Sampler": SAMPLERS[recipe.sampler].label,
+        "CFG scale": f"{recipe.scale:g}",
+        "Seed": recipe.seed,
+        "Size": f"{recipe.width}x{recipe.height}",
+        "Model hash": receipt.model_hash,
+        "Model": recipe.model,
+        "RNG": "CPU",
+        "Version": f"negativa {receipt.versions.get('negativa', '')}".strip(),
+    }
+    negatives = ", ".join(one.condition for one in recipe.negative)
+    lines = [recipe.prompt, *([f"{MARK} {negatives}"] if negatives else [])]
+    return "\n".join([*lines, ", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value != "")])
+
+
+def parse(text: str) -> Infotext:
+    """Read such a text, ours or others'; anything that is not understood stays in the prompt."""
+    *lines, last = text.strip().split("\n")
+    pairs = PAIR.findall(last)
+    if len(pairs) < LEAST_PAIRS:
+        lines, pairs = [*lines, last], []
+    prompt: list[str] = []
+    negative: list[str] = []
+    current = prompt
+    for line in map(str.strip, lines):
+        if line.startswith(MARK):
+            current, line = negative, line.removeprefix(MARK).strip()
+        current.append(line)
+    settings = {key.strip(): _unquoted(value.strip()) for key, value in pairs}
+    return Infotext("\n".join(prompt), "\n".join(negative), settings)
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if any(mark in value for mark in ",\n:") else value
+
+
+def _unquoted(value: str) -> str:
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    try:
+        return str(json.loads(value))
+    except ValueError:
+        return value
+
+
+def _converted(kind: type, key: str, value: str) -> object:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise InputError(f"{key}: {value!r} stands in the picture; allowed: a number") from error

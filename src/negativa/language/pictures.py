@@ -1,0 +1,139 @@
+"""Picture files: written whole or not at all, never over another, and read again with what made them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import IFD, Base
+from PIL.PngImagePlugin import PngInfo
+
+from negativa.errors import InputError, OutputError, nearest
+from negativa.language import infotext
+from negativa.plain.receipt import Receipt
+from negativa.plain.recipe import Recipe
+
+CHUNK: Final = "negativa"  # PNG text chunk, and key in the EXIF description, of the receipt as JSON
+FORMATS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+UNICODE: Final = b"UNICODE\0"  # EXIF 2.3, table 9: how a UserComment names its encoding
+QUALITY: Final = 95
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a picture file says of itself.
+
+    `parameters` is the infotext as written ("" if none), `recipe` what of it can be carried out again, `receipt` ours
+    as plain values (None in the pictures of others).
+    """
+
+    recipe: Recipe
+    parameters: str
+    settings: dict[str, str]
+    receipt: dict[str, Any] | None
+
+
+def check_target(path: Path, overwrite: bool = False) -> None:
+    """Raise `OutputError` or `InputError` if a picture cannot be written there: worth knowing before the work."""
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"out: {str(path)!r} was given; {nearest(path.suffix, FORMATS)}")
+    if not path.parent.is_dir():
+        raise OutputError(f"out: there is no folder {str(path.parent)!r}")
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise OutputError(f"out: {str(path)!r} is there already; allowed: a new name, or --overwrite")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"out: the folder {str(path.parent)!r} cannot be written to")
+
+
+def save(path: Path, image: Image.Image, receipt: Receipt, overwrite: bool = False) -> None:
+    """Write a picture with its infotext and receipt; the file appears whole, under its name, or not at all.
+
+    Raises `InputError` for an unknown file type, `OutputError` if the file exists or cannot be written.
+    """
+    check_target(path, overwrite)
+    kind = FORMATS[path.suffix.lower()]
+    text, own = infotext.write(receipt), receipt.to_json()
+    options: dict[str, Any]
+    if kind == "PNG":
+        notes = PngInfo()
+        notes.add_itxt("parameters", text) if not text.isascii() else notes.add_text("parameters", text)
+        notes.add_itxt(CHUNK, own)
+        options = {"pnginfo": notes}
+    else:
+        exif = Image.Exif()
+        exif[Base.ImageDescription] = json.dumps({CHUNK: json.loads(own)})
+        exif.get_ifd(IFD.Exif)[Base.UserComment] = UNICODE + text.encode("utf-16-be")
+        options = {"exif": exif, "quality": QUALITY}
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".negativa-", suffix=path.suffix, delete=False) as file:
+            part = Path(file.name)
+        try:
+            image.save(part, kind, **options)
+            part.chmod(0o666 & ~_umask())
+            part.replace(path) if overwrite else os.link(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"out: {str(path)!r} is there already; allowed: a new name, or --overwrite") from error
+    except OSError as error:
+        raise OutputError(f"out: {str(path)!r} could not be written: {error.strerror or error}") from error
+
+
+def read(path: str | os.PathLike[str]) -> Made:
+    """What made a picture: from our own files, or from others' that carry AUTOMATIC1111's infotext.
+
+    Raises `InputError` if the file is no picture, or says nothing that is understood.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            own, text = _notes(image)
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no picture, or a damaged one"
+        raise InputError(f"picture: {os.fspath(path)!r} could not be read: {reason}") from error
+    if own is not None and isinstance(own.get("recipe"), dict):
+        return Made(Recipe.from_dict(own["recipe"]), text, dict(infotext.parse(text).settings), own)
+    if not text.strip():
+        raise InputError(f"picture: {os.fspath(path)!r} does not say what made it; allowed: a file with a 'parameters' text")
+    if text.lstrip().startswith("{"):
+        raise InputError(f"picture: the 'parameters' of {os.fspath(path)!r} are another program's JSON; allowed: infotext")
+    known = infotext.parse(text)
+    return Made(known.recipe(), text, dict(known.settings), None)
+
+
+def _notes(image: Image.Image) -> tuple[dict[str, Any] | None, str]:
+    """Our receipt, if there is one, and the infotext."""
+    exif = image.getexif()
+    text = str(image.info.get("parameters", ""))
+    comment = exif.get_ifd(IFD.Exif).get(Base.UserComment, b"")
+    if isinstance(comment, bytes) and comment.startswith(UNICODE):
+        text = _decoded(comment.removeprefix(UNICODE))
+    own = _json(image.info.get(CHUNK))
+    return own if own is not None else (_json(exif.get(Base.ImageDescription)) or {}).get(CHUNK), text
+
+
+def _decoded(raw: bytes) -> str:
+    """UTF-16 of either byte order; texts are mostly Latin, so the order with fewer odd characters is right."""
+    best = min(("utf-16-be", "utf-16-le"), key=lambda order: sum(ord(c) > 255 for c in raw.decode(order, "replace")))
+    return raw.decode(best, "replace")
+
+
+def _json(text: object) -> dict[str, Any] | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

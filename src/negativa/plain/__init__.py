@@ -1,0 +1,1 @@
+"""The nouns of the house; nothing here needs torch."""

@@ -1,0 +1,84 @@
+"""What a prediction is conditioned on, and what it is steered away from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from negativa.errors import InputError, nearest
+
+NothingKind = Literal["empty", "zeros", "dropped"]
+NOTHINGS: Final[dict[NothingKind, str]] = {
+    "empty": "the encoding of the empty text",
+    "zeros": "an embedding of zeros",
+    "dropped": "the start token alone, which every text shares: no text was read",
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text as the model's own encoder reads it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No condition; three different things go by that name (see `NOTHINGS`).
+
+    Raises `InputError` for a kind that is none of them.
+    """
+
+    kind: NothingKind = "empty"
+
+    def __post_init__(self) -> None:
+        if self.kind not in NOTHINGS:
+            raise InputError(f"nothing: {self.kind!r} was given; {nearest(str(self.kind), NOTHINGS)}")
+
+
+Condition = Words | Nothing
+
+
+@dataclass(frozen=True)
+class Negative:
+    """Words to stay away from.
+
+    `weight`: 1 is the usual full negative, 0 none; `start`, `stop`: the share of the steps (0 to 1) in which it acts;
+    step i of N is inside when start <= i / N < stop.
+    Raises `InputError` for values out of range.
+    """
+
+    condition: str
+    weight: float = 1.0
+    start: float = 0.0
+    stop: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.condition, str):
+            raise InputError(f"negative: {self.condition!r} was given; allowed: a text")
+        for field in ("weight", "start", "stop"):
+            object.__setattr__(self, field, number(f"negative {field}", getattr(self, field)))
+        check_window("negative", self.start, self.stop)
+
+    def acts_at(self, step: int, steps: int) -> bool:
+        """Whether this negative has any effect at step `step` of `steps`."""
+        return self.weight != 0 and inside(step, steps, self.start, self.stop)
+
+
+def inside(step: int, steps: int, start: float, stop: float) -> bool:
+    """Whether step `step` of `steps` (counted from 0) lies in the half-open window [start, stop)."""
+    return start <= step / steps < stop
+
+
+def check_window(field: str, start: float, stop: float) -> None:
+    """Raise `InputError` unless 0 <= start <= stop <= 1."""
+    if not 0 <= start <= stop <= 1:
+        raise InputError(f"{field} start and stop: {start:g} and {stop:g} were given; allowed: 0 <= start <= stop <= 1")
+
+
+def number(field: str, value: object) -> float:
+    """`value` as a finite float. Raises `InputError` if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{field}: {value!r} was given; allowed: a finite number")
+    return float(value)

@@ -1,0 +1,48 @@
+"""The field's names for samplers, and the scheduler of diffusers that each one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from negativa.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A scheduler class of diffusers and the settings that make it this sampler.
+
+    `label` is the name others write into picture files. `evaluations` is how often a step asks the network.
+    """
+
+    scheduler: str
+    label: str
+    settings: Mapping[str, Any]
+    evaluations: int = 1
+
+
+SAMPLERS: Final[dict[str, Sampler]] = {
+    "euler_a": Sampler("EulerAncestralDiscreteScheduler", "Euler a", {}),
+    "euler": Sampler("EulerDiscreteScheduler", "Euler", {}),
+    "heun": Sampler("HeunDiscreteScheduler", "Heun", {}, evaluations=2),
+    "ddim": Sampler("DDIMScheduler", "DDIM", {}),
+    "dpmpp_2m": Sampler("DPMSolverMultistepScheduler", "DPM++ 2M", {}),
+    "dpmpp_2m_karras": Sampler("DPMSolverMultistepScheduler", "DPM++ 2M Karras", {"use_karras_sigmas": True}),
+    "dpmpp_sde": Sampler("DPMSolverSDEScheduler", "DPM++ SDE", {}, evaluations=2),
+    "unipc": Sampler("UniPCMultistepScheduler", "UniPC", {}),
+    "lcm": Sampler("LCMScheduler", "LCM", {}),
+}
+
+
+def known(name: str) -> str:
+    """The name itself. Raises `InputError` if no sampler has it."""
+    if name not in SAMPLERS:
+        raise InputError(f"sampler: there is no sampler {name!r}; {nearest(name, SAMPLERS)}")
+    return name
+
+
+def evaluations(name: str, steps: int) -> int:
+    """How often a walk asks the network; a sampler of two evaluations takes its last step with one."""
+    each = SAMPLERS[name].evaluations
+    return steps * each - (each - 1)

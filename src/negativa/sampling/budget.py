@@ -1,0 +1,65 @@
+"""How many rows to give the network at once: measured from the calls themselves, never a constant."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+SIZES: Final = (8, 16, 32, 64)
+TRIES: Final = 3  # calls of a size before it is judged, by the fastest of them
+CLEARLY: Final = 0.97  # a larger call must be at least this much cheaper a row to be worth its memory
+
+
+class RowBudget:
+    """Learns the cheapest number of rows a call from the seconds that calls of each size took.
+
+    Real work is what is measured, so learning costs nothing: as long as there are rows for it, the next larger size is
+    tried until a row stops getting cheaper. `most` is lowered when the device has no memory for more.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, list[float]] = {size: [] for size in SIZES}  # seconds a row, by size of call
+        self.most = SIZES[-1]
+
+    def split(self, rows: int) -> list[int]:
+        """Sizes of the calls for so many rows, as equal as can be."""
+        calls = math.ceil(rows / self.rows())
+        return [rows // calls + (i < rows % calls) for i in range(calls)]
+
+    def rows(self) -> int:
+        """The most rows for the next call: the best size known, or one that is still to be tried."""
+        allowed = [size for size in SIZES if size <= self.most] or [self.most]
+        best = allowed[0]
+        for size in allowed[1:]:
+            if len(self._seconds[size]) < TRIES:
+                return size
+            if min(self._seconds[size]) > CLEARLY * min(self._seconds[best], default=math.inf):
+                break
+            best = size
+        return best
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """Take note that a call of `rows` rows took `seconds`."""
+        size = next((size for size in SIZES if rows <= size), SIZES[-1])
+        known = self._seconds[size]
+        known.append(seconds / rows)
+        known.sort()
+        del known[TRIES:]
+
+    def shrink(self, rows: int) -> None:
+        """Take note that a call of `rows` rows did not fit into memory."""
+        self.most = max(1, rows // 2)
+
+
+class FixedRows:
+    """Every call has one row: a row's arithmetic then never depends on its neighbours."""
+
+    def split(self, rows: int) -> list[int]:
+        """One call for each row."""
+        return [1] * rows
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """Nothing to learn."""
+
+    def shrink(self, rows: int) -> None:
+        """Nothing to shrink: one row is the least."""

@@ -1,0 +1,132 @@
+"""Runs many walks at once: gathers their asks, merges equal ones, batches the rest, answers."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from negativa.plain.conditions import Condition
+from negativa.sampling.budget import FixedRows, RowBudget
+from negativa.sampling.walk import Ask, Walk
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AT_ONCE: Final = 64  # walks alive together: enough to fill calls and to share rows, few enough that pictures come soon
+
+Predict = Callable[["Sequence[Tensor]", Sequence[float], Sequence[Condition]], "Tensor"]
+
+
+@dataclass
+class Running:
+    """One walk under way: what it asks for now, and what it has cost.
+
+    `key` is the caller's, `taken` counts answered asks. `latents` is set when the walk has ended.
+    """
+
+    key: int
+    walk: Walk
+    ask: Ask | None = None
+    latents: Tensor | None = None
+    taken: int = 0
+    rows_asked: int = 0
+    rows_run: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+
+@dataclass
+class Engine:
+    """`predict` maps rows of latents, timesteps and conditions to predictions of the same shapes, float32, on the CPU.
+
+    `merge` answers equal asks (latents by content, timestep, condition) with one row. `budget` makes, for each size of
+    picture, what decides how many rows go into a call. `rows_asked`, `rows_run` and `network_seconds` count over the engine's life.
+    """
+
+    predict: Predict
+    budget: Callable[[], RowBudget | FixedRows] = RowBudget
+    merge: bool = True
+    rows_asked: int = 0
+    rows_run: int = 0
+    network_seconds: float = 0.0
+    budgets: dict[tuple[int, ...], RowBudget | FixedRows] = field(default_factory=dict)
+
+    def run(self, walks: Iterable[tuple[int, Walk]]) -> Iterator[Running]:
+        """Run walks side by side; yields a walk after each of its steps, for the last time with its latents."""
+        waiting, alive = iter(walks), list[Running]()
+        while True:
+            for key, walk in islice(waiting, AT_ONCE - len(alive)):
+                fresh = Running(key, walk)
+                fresh.ask = next(walk)
+                alive.append(fresh)
+            if not alive:
+                return
+            answers = self._answer(alive)
+            for one, answer in zip(alive, answers, strict=True):
+                one.taken += 1
+                try:
+                    one.ask = one.walk.send(answer)
+                except StopIteration as end:
+                    one.ask, one.latents = None, end.value
+                yield one
+            alive = [one for one in alive if one.ask is not None]
+
+    def _answer(self, alive: list[Running]) -> list[dict[str, Tensor]]:
+        """The predictions each walk asked for, by name of pass."""
+        rows: dict[Hashable, tuple[Tensor, float, Condition]] = {}
+        keys: list[dict[str, Hashable]] = []
+        for one in alive:
+            ask = one.ask
+            assert ask is not None
+            content = _content(ask.latents)
+            wanted: dict[str, Hashable] = {}
+            for name, chosen in ask.passes.items():
+                key = (content, ask.timestep, chosen) if self.merge else (one.key, name)
+                if key not in rows:
+                    rows[key] = (ask.latents, ask.timestep, chosen.condition)
+                    one.rows_run += 1
+                wanted[name] = key
+            one.rows_asked += len(wanted)
+            keys.append(wanted)
+        self.rows_asked += sum(map(len, keys))
+        self.rows_run += len(rows)
+        predictions = self._predict_all(rows)
+        return [{name: predictions[key] for name, key in wanted.items()} for wanted in keys]
+
+    def _predict_all(self, rows: dict[Hashable, tuple[Tensor, float, Condition]]) -> dict[Hashable, Tensor]:
+        """Every row predicted; rows of one shape share calls."""
+        shapes: dict[tuple[int, ...], list[Hashable]] = {}
+        for key, (latents, _, _) in rows.items():
+            shapes.setdefault(tuple(latents.shape), []).append(key)
+        done: dict[Hashable, Tensor] = {}
+        for shape, left in shapes.items():
+            budget = self.budgets.setdefault(shape, self.budget())
+            while left:
+                size = budget.split(len(left))[0]
+                done |= zip(left[:size], self._call([rows[key] for key in left[:size]], budget), strict=True)
+                left = left[size:]
+        return done
+
+    def _call(self, rows: list[tuple[Tensor, float, Condition]], budget: RowBudget | FixedRows) -> Iterable[Tensor]:
+        import torch
+
+        started = time.perf_counter()
+        try:
+            predictions = self.predict(*zip(*rows, strict=True))
+        except torch.OutOfMemoryError:
+            if len(rows) == 1:
+                raise
+            budget.shrink(len(rows))
+            half = (len(rows) + 1) // 2
+            return [*self._call(rows[:half], budget), *self._call(rows[half:], budget)]
+        seconds = time.perf_counter() - started
+        self.network_seconds += seconds
+        budget.learn(len(rows), seconds)
+        return predictions
+
+
+def _content(latents: Tensor) -> bytes:
+    return hashlib.blake2b(latents.numpy().tobytes(), digest_size=16).digest() + str(tuple(latents.shape)).encode()

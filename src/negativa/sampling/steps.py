@@ -1,0 +1,59 @@
+"""Steps along predictions, taken by the schedulers of diffusers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from negativa.errors import InputError
+from negativa.plain.samplers import SAMPLERS
+from negativa.sampling import noise
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Steps:
+    """One image's scheduler, with its timesteps set: scales what the network sees, and takes steps.
+
+    Raises `InputError` for a number of steps that the sampler cannot take.
+    """
+
+    def __init__(self, name: str, config: Mapping[str, Any], steps: int, generator: torch.Generator) -> None:
+        chosen = SAMPLERS[name]
+        settings = dict(chosen.settings)
+        kind = scheduler_class(chosen.scheduler)
+        if "noise_sampler_seed" in inspect.signature(kind.__init__).parameters:
+            settings["noise_sampler_seed"] = noise.brownian_seed(generator)
+        self._scheduler = kind.from_config(config, **settings)
+        try:
+            self._scheduler.set_timesteps(steps)
+        except ValueError as error:
+            raise InputError(f"steps: {steps} was given; the sampler {name!r} refuses: {error}") from error
+        self._takes_generator = "generator" in inspect.signature(kind.step).parameters
+        self._generator = generator
+        self.timesteps: torch.Tensor = self._scheduler.timesteps
+        self.evaluations = chosen.evaluations
+
+    def first(self, start: torch.Tensor) -> torch.Tensor:
+        """Start noise at the size this sampler begins with."""
+        return start * self._scheduler.init_noise_sigma
+
+    def seen(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """What the network sees of the latents."""
+        return self._scheduler.scale_model_input(latents, timestep)
+
+    def step(self, prediction: torch.Tensor, timestep: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        """The latents after a step along a prediction; step noise comes from the image's own stream."""
+        chance = {"generator": self._generator} if self._takes_generator else {}
+        return self._scheduler.step(prediction, timestep, latents, **chance, return_dict=False)[0]
+
+
+@cache
+def scheduler_class(name: str) -> Any:
+    """The scheduler class of diffusers of that name."""
+    import diffusers
+
+    return getattr(diffusers, name)

@@ -1,0 +1,195 @@
+"""The one place where model, rules and engine meet: recipes in, pictures and receipts out."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from negativa import rules
+from negativa.errors import InputError
+from negativa.plain.passes import NOTHING, POSITIVE, negative
+from negativa.plain.receipt import Receipt
+from negativa.plain.recipe import Recipe
+from negativa.plain.samplers import evaluations
+from negativa.sampling.budget import FixedRows, RowBudget
+from negativa.sampling.engine import Engine, Running
+from negativa.sampling.walk import Walk, asked_of, passes_of, walk
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+    from torch import Tensor
+
+    from negativa.denoisers.denoiser import Denoiser
+
+
+@dataclass(frozen=True)
+class Result:
+    """A picture (`image`, PIL, RGB), its latents (channels, height, width, float32, CPU) and its receipt."""
+
+    image: Image.Image
+    latents: Tensor
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """The picture of recipe number `index` has taken `step` of `steps` evaluations of the network."""
+
+    index: int
+    step: int
+    steps: int
+
+
+class Studio:
+    """A loaded model and the engine that runs recipes on it; `load` makes one."""
+
+    def __init__(self, denoiser: Denoiser, reproducible: bool = False, merge: bool = True) -> None:
+        self.denoiser = denoiser
+        self.engine = Engine(denoiser.predict, FixedRows if reproducible else RowBudget, merge)
+
+    def generate(self, recipe: Recipe) -> Result:
+        """The picture of one recipe. Raises `InputError` if this model cannot carry it out."""
+        return next(self.generate_many([recipe]))
+
+    def generate_many(self, recipes: Iterable[Recipe]) -> Iterator[Result]:
+        """The pictures of many recipes, as they finish; equal work is done once, the rest side by side.
+
+        A list or tuple is checked before work begins. Raises `InputError` for a recipe that cannot be carried out.
+        """
+        return (event for event in self.stream(recipes) if isinstance(event, Result))
+
+    def stream(self, recipes: Iterable[Recipe]) -> Iterator[Stepped | Result]:
+        """Like `generate_many`, and tells of every step on the way."""
+        if isinstance(recipes, list | tuple):
+            recipes = [self.complete(recipe) for recipe in recipes]
+        kept: dict[int, Recipe] = {}
+
+        def walks() -> Iterator[tuple[int, Walk]]:
+            for index, given in enumerate(recipes):
+                kept[index] = recipe = self.complete(given)
+                shape = self.denoiser.shape(recipe.width or 0, recipe.height or 0)
+                yield index, walk(recipe, shape, self.denoiser.scheduler)
+
+        for running in self.engine.run(walks()):
+            if running.latents is None:
+                recipe = kept[running.key]
+                yield Stepped(running.key, running.taken, evaluations(recipe.sampler, recipe.steps))
+            else:
+                yield self._finish(kept.pop(running.key), running, running.latents)
+
+    def complete(self, recipe: Recipe) -> Recipe:
+        """The recipe with this model's name and size where it leaves them open.
+
+        Raises `InputError` for a rule, sampler, model or size that this studio does not have.
+        """
+        if recipe.model not in (None, self.denoiser.name):
+            raise InputError(f"model: {recipe.model!r} was given; this studio has {self.denoiser.name!r}")
+        rules.build(recipe)
+        factor, size = self.denoiser.factor, self.denoiser.size
+        for field, value in (("width", recipe.width), ("height", recipe.height)):
+            if value is not None and value % factor:
+                raise InputError(f"{field}: {value} was given; allowed: multiples of {factor}")
+        return recipe.replace(model=self.denoiser.name, width=recipe.width or size, height=recipe.height or size)
+
+    def notices(self, recipe: Recipe) -> tuple[str, ...]:
+        """Sentences about what in a recipe has no effect on this model, or is cut."""
+        asked, named = asked_of(recipe), passes_of(recipe)
+        said: list[str] = []
+        for i, one in enumerate(recipe.negative):
+            if negative(i) not in asked:
+                said.append(f"the negative {one.condition!r} has no effect: {_why_inert(recipe, i)}")
+            elif named[negative(i)] == named[POSITIVE] and len(recipe.negative) == 1 and one.weight == 1:
+                said.append(f"the negative {one.condition!r} equals the prompt: where it acts, the two cancel")
+        for field, text in [("prompt", recipe.prompt), *(("negative", one.condition) for one in recipe.negative)]:
+            if unread := self.denoiser.unread(text):
+                said.append(f"{field}: the text is longer than the model reads; cut: {_shorten(unread)}")
+        if named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative and recipe.rule != "none":
+            said.append("the prompt is empty and there is no negative: the scale has no effect")
+        return tuple(said)
+
+    def _finish(self, recipe: Recipe, running: Running, latents: Tensor) -> Result:
+        image = self.denoiser.decode(latents)
+        receipt = Receipt(
+            recipe=recipe,
+            rows_asked=running.rows_asked,
+            rows_run=running.rows_run,
+            seconds=round(time.perf_counter() - running.started, 3),
+            notices=self.notices(recipe),
+            versions=_versions(),
+            device=self.denoiser.device,
+            dtype=self.denoiser.dtype,
+            model_hash=self.denoiser.hash,
+            latents_hash=hashlib.sha256(latents.numpy().tobytes()).hexdigest()[:16],
+        )
+        return Result(image, latents, receipt)
+
+
+def load(
+    model: str = "terrarium",
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    reproducible: bool = False,
+    config: str | None = None,
+) -> Studio:
+    """Load a model and make a studio for it.
+
+    `model`: "terrarium", a diffusers folder, a single .safetensors file (`config` names the diffusers folder that
+    describes it), or a Hugging Face id. `device`: "cpu", "cuda", "mps" ..., the best there is if None. `dtype`:
+    "float32", "float16" or "bfloat16"; float16 on CUDA, else float32, if None. `reproducible` makes pictures equal bit
+    for bit on one kind of device whatever they are generated with, at the speed of one row a call.
+    Raises `ModelError` if the model cannot be read, `InputError` for a device or dtype that is not there.
+    """
+    import torch
+
+    from negativa.denoisers.checkpoints import open_model, quiet
+
+    quiet()
+    place = device_of(device)
+    dtypes = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16")}
+    if dtype is not None and dtype not in dtypes:
+        raise InputError(f"dtype: {dtype!r} was given; allowed: {', '.join(dtypes)}")
+    kind = dtypes[dtype] if dtype else torch.float16 if place.type == "cuda" else torch.float32
+    return Studio(open_model(model, place, kind, config), reproducible)
+
+
+def device_of(name: str | None) -> torch.device:
+    """The device of that name, or the best there is. Raises `InputError` if this machine does not have it."""
+    import torch
+
+    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        place = torch.device(name or best)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device: {name!r} was given; this machine has {best!r} (or 'cpu')") from error
+    return place
+
+
+@cache
+def _versions() -> dict[str, str]:
+    packages = ("negativa", "torch", "diffusers", "transformers")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def _why_inert(recipe: Recipe, index: int) -> str:
+    one, (start, stop) = recipe.negative[index], recipe.window
+    if recipe.rule == "none":
+        return "the rule 'none' takes no negatives"
+    if one.weight == 0:
+        return "its weight is 0"
+    if recipe.scale == 1:
+        return "at scale 1 the picture follows the prompt alone"
+    start, stop = max(start, one.start), min(stop, one.stop)
+    return f"no step of {recipe.steps} lies in its window [{start:g}, {stop:g})"
+
+
+def _shorten(text: str, most: int = 60) -> str:
+    return repr(text if len(text) <= most else text[: most - 1] + "…")

@@ -1,0 +1,49 @@
+"""The reader: from a picture to the probability of every attribute of this world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from negativa.errors import InputError
+from negativa.terrarium.canvas import SIZE
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FOLDER: Final = Path(__file__).parent / "weights" / "reader"
+
+
+def read(image: Image.Image) -> dict[str, float]:
+    """Probability (0 to 1) of every attribute, named as in captions; the picture is 128x128.
+
+    Raises `InputError` for another size.
+    """
+    return read_many([image])[0]
+
+
+def read_many(images: Sequence[Image.Image]) -> list[dict[str, float]]:
+    """`read` for many pictures in one call of the network."""
+    import torch
+
+    for image in images:
+        if image.size != (SIZE, SIZE):
+            raise InputError(f"image: {image.width}x{image.height} was given; allowed: {SIZE}x{SIZE}, as terrarium draws")
+    network = _network()
+    pixels = torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images]))
+    with torch.inference_mode():
+        logits = network(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).logits
+    names = [network.config.id2label[i] for i in range(logits.shape[1])]
+    return [dict(zip(names, map(float, row), strict=True)) for row in logits.sigmoid()]
+
+
+@cache
+def _network() -> Any:
+    import torch
+    from transformers import ResNetForImageClassification
+
+    return ResNetForImageClassification.from_pretrained(FOLDER, torch_dtype=torch.float32).eval()

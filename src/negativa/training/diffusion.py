@@ -1,0 +1,106 @@
+"""Terrarium's denoiser: a Stable Diffusion U-Net and the text encoder it listens to, trained together."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from negativa.terrarium.captions import caption
+from negativa.training.data import truth_of
+from negativa.training.tokenizer import LENGTH
+from negativa.training.vae import to_tensor
+
+BATCH = 64
+WIDTH = 128  # of a text embedding
+
+
+def build(tokenizer: CLIPTokenizer) -> nn.ModuleDict:
+    """The untrained networks, "unet" and "text_encoder"."""
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=4 * WIDTH,
+        projection_dim=WIDTH,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=LENGTH,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    unet = UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(64, 128, 192),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,  # heads, despite its name
+        norm_num_groups=16,
+    )
+    return nn.ModuleDict({"unet": unet, "text_encoder": CLIPTextModel(text)})
+
+
+def scheduler() -> DDIMScheduler:
+    """The noise schedule of Stable Diffusion 2 base: 1000 steps, scaled linear, noise prediction."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing="linspace",
+    )
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device) -> Tensor:
+    """Latents of all pictures, (n, 4, 16, 16), scaled to unit deviation; sets the autoencoder's scaling factor."""
+    with torch.autocast(device.type, torch.bfloat16):
+        means = [vae.encode(to_tensor(part).to(device)).latent_dist.mean.float() for part in _parts(pictures, 64)]
+    latents = torch.cat(means)
+    vae.register_to_config(scaling_factor=float(1 / latents.std()))
+    return latents * vae.config.scaling_factor
+
+
+def _parts(pictures: np.ndarray, size: int) -> list[np.ndarray]:
+    return [pictures[i : i + size] for i in range(0, len(pictures), size)]
+
+
+def tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+    """Captions as rows of 77 token numbers."""
+    return tokenizer(captions, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
+
+
+def loss(
+    networks: nn.ModuleDict,
+    latents: Tensor,
+    truths: np.ndarray,
+    tokenizer: CLIPTokenizer,
+    signal: Tensor,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Mean squared error of the predicted noise (Ho et al. 2020, arXiv 2006.11239, equation 14).
+
+    `signal` is the schedule's cumulative alpha at every training timestep. Captions are written anew every time a
+    picture is seen. Timesteps are spread evenly over a batch, which makes the gradient less noisy.
+    """
+    device = latents.device
+    rows = rng.integers(len(latents), size=BATCH)
+    texts = [caption(truth_of(truths[row]), rng) for row in rows]
+    steps = ((np.arange(BATCH) + rng.random(BATCH)) / BATCH * len(signal)).astype(np.int64)
+    timesteps = torch.from_numpy(steps).to(device)
+    clean = latents[torch.from_numpy(rows).to(device)]
+    noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(device)
+    share = signal[timesteps].view(-1, 1, 1, 1)
+    noisy = share.sqrt() * clean + (1 - share).sqrt() * noise
+    with torch.autocast(device.type, torch.bfloat16):
+        states = networks["text_encoder"](tokens(tokenizer, texts).to(device)).last_hidden_state
+        predicted = networks["unet"](noisy, timesteps, states, return_dict=False)[0]
+    return nn.functional.mse_loss(predicted.float(), noise)

@@ -1,0 +1,90 @@
+"""The whole recipe of terrarium's weights: paint, train each part in turn, write an ordinary Stable Diffusion folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from torch import nn
+
+from negativa.terrarium.captions import caption
+from negativa.training import data, diffusion, reader, tokenizer, vae
+from negativa.training.loop import Progress, train
+
+HELD_OUT_SEED = 1  # pictures that no part is trained on
+SHARES = {"vae": 0.22, "reader": 0.05, "diffusion": 0.73}  # of the minutes given
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is trained: `pictures` painted, steps for each part unless `minutes` says how long all may take."""
+
+    folder: Path
+    seed: int = 0
+    minutes: float | None = None
+    pictures: int = 20_000
+    vae_steps: int = 3_200
+    reader_steps: int = 2_000
+    diffusion_steps: int = 6_500
+    device: str = "cpu"
+
+
+def run(settings: Settings) -> Iterator[Progress]:
+    """Train every part and write `<folder>/terrarium`; taken up where an earlier run in the same folder stopped."""
+    folder, device = settings.folder, torch.device(settings.device)
+    torch.manual_seed(settings.seed)  # the first weights of every part
+    pictures, truths = data.painted(settings.pictures, settings.seed + 20_000, folder)
+
+    def part(name: str, module: nn.Module, loss, steps: int, learning_rate: float) -> Iterator[Progress]:
+        minutes = None if settings.minutes is None else settings.minutes * SHARES[name]
+        module.to(device)
+        return train(
+            name, module, loss, folder, steps=steps, minutes=minutes, learning_rate=learning_rate, seed=settings.seed
+        )
+
+    autoencoder = vae.build()
+    yield from part(
+        "vae", autoencoder, lambda m, rng, share: vae.loss(m, pictures, rng, share, device), settings.vae_steps, 2e-3
+    )
+    latents = diffusion.encode(autoencoder, pictures, device)
+
+    judge = reader.build()
+    seen = np.concatenate([pictures, reader.through(autoencoder, pictures[::2], device, 0.35, settings.seed)])
+    known = np.concatenate([truths, truths[::2]])
+    yield from part(
+        "reader", judge, lambda m, rng, _: reader.loss(m, seen, known, rng, device), settings.reader_steps, 1e-3
+    )
+
+    rng = np.random.default_rng(settings.seed)
+    words = tokenizer.learn(caption(data.truth_of(row), rng) for row in truths)
+    networks, schedule = diffusion.build(words), diffusion.scheduler()
+    signal = schedule.alphas_cumprod.to(device)
+    yield from part(
+        "diffusion",
+        networks,
+        lambda m, rng, _: diffusion.loss(m, latents, truths, words, signal, rng),
+        settings.diffusion_steps,
+        1e-3,
+    )
+    write(folder / "terrarium", autoencoder, networks, words, judge)
+
+
+def write(folder: Path, autoencoder: AutoencoderKL, networks: nn.ModuleDict, words, judge: nn.Module) -> None:
+    """Write the parts as a Stable Diffusion folder of fp16 safetensors, the reader beside them."""
+    pipeline = StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=networks["text_encoder"],
+        tokenizer=words,
+        unet=networks["unet"],
+        scheduler=diffusion.scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.to(torch.float16).save_pretrained(folder)
+    words.backend_tokenizer.model.save(str(folder / "tokenizer"))  # vocab.json and merges.txt, for older readers
+    judge.half().save_pretrained(folder / "reader")

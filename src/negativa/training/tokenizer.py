@@ -1,0 +1,29 @@
+"""Terrarium's tokenizer: CLIP's byte-pair encoding with a vocabulary learned from the captions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from tokenizers import models, pre_tokenizers, trainers
+from transformers import CLIPTokenizer
+
+MERGES = 480
+LENGTH = 77
+
+
+def learn(captions: Iterable[str]) -> CLIPTokenizer:
+    """A tokenizer whose frequent words are one token; any other text still falls into known pieces."""
+    blank = CLIPTokenizer()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    learner = blank.backend_tokenizer
+    learner.model = models.BPE(end_of_word_suffix="</w>")
+    trainer = trainers.BpeTrainer(
+        vocab_size=2 * len(alphabet) + MERGES, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
+    )
+    learner.train_from_iterator(captions, trainer)
+    merges = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
+    words = [*alphabet, *(letter + "</w>" for letter in alphabet)]
+    words += [joined for joined in dict.fromkeys(a + b for a, b in merges) if joined not in words]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(vocab={word: i for i, word in enumerate(words)}, merges=merges, model_max_length=LENGTH)
