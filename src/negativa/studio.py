@@ -19,6 +19,7 @@ from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import evaluations
 from negativa.sampling.budget import FixedRows, RowBudget
 from negativa.sampling.engine import Engine, Running
+from negativa.sampling.steps import check_steps
 from negativa.sampling.walk import Walk, asked_of, passes_of, walk
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Studio:
         if recipe.model not in (None, self.denoiser.name):
             raise InputError(f"model: {recipe.model!r} was given; this studio has {self.denoiser.name!r}")
         rules.build(recipe)
+        check_steps(recipe.sampler, self.denoiser.scheduler, recipe.steps)
         factor, size = self.denoiser.factor, self.denoiser.size
         for field, value in (("width", recipe.width), ("height", recipe.height)):
             if value is not None and value % factor:

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 
 class Steps:
-    """One image's scheduler, with its timesteps set: scales what the network sees, and takes steps.
-
-    Raises `InputError` for a number of steps that the sampler cannot take.
-    """
+    """One image's scheduler, with its timesteps set: scales what the network sees, and takes steps."""
 
     def __init__(self, name: str, config: Mapping[str, Any], steps: int, generator: torch.Generator) -> None:
         chosen = SAMPLERS[name]
@@ -28,10 +25,7 @@ class Steps:
         if "noise_sampler_seed" in inspect.signature(kind.__init__).parameters:
             settings["noise_sampler_seed"] = noise.brownian_seed(generator)
         self._scheduler = kind.from_config(config, **settings)
-        try:
-            self._scheduler.set_timesteps(steps)
-        except ValueError as error:
-            raise InputError(f"steps: {steps} was given; the sampler {name!r} refuses: {error}") from error
+        self._scheduler.set_timesteps(steps)
         self._takes_generator = "generator" in inspect.signature(kind.step).parameters
         self._generator = generator
         self.timesteps: torch.Tensor = self._scheduler.timesteps
@@ -49,6 +43,15 @@ class Steps:
         """The latents after a step along a prediction; step noise comes from the image's own stream."""
         chance = {"generator": self._generator} if self._takes_generator else {}
         return self._scheduler.step(prediction, timestep, latents, **chance, return_dict=False)[0]
+
+
+def check_steps(name: str, config: Mapping[str, Any], steps: int) -> None:
+    """Raise `InputError` for a number of steps that the sampler cannot take on this schedule."""
+    scheduler = scheduler_class(SAMPLERS[name].scheduler).from_config(config)
+    try:
+        scheduler.set_timesteps(steps)
+    except (ValueError, IndexError) as error:
+        raise InputError(f"steps: {steps} was given; the sampler {name!r} says: {str(error).splitlines()[0]}") from error
 
 
 @cache

@@ -27,7 +27,7 @@ class Settings:
     seed: int = 0
     minutes: float | None = None
     pictures: int = 20_000
-    vae_steps: int = 3_200
+    vae_steps: int = 4_700
     reader_steps: int = 2_000
     diffusion_steps: int = 6_500
     device: str = "cpu"
@@ -53,8 +53,8 @@ def run(settings: Settings) -> Iterator[Progress]:
     latents = diffusion.encode(autoencoder, pictures, device)
 
     judge = reader.build()
-    seen = np.concatenate([pictures, reader.through(autoencoder, pictures[::2], device, 0.35, settings.seed)])
-    known = np.concatenate([truths, truths[::2]])
+    seen = np.concatenate([pictures, reader.through(autoencoder, pictures[::3], device, 0.35, settings.seed)])
+    known = np.concatenate([truths, truths[::3]])
     yield from part(
         "reader", judge, lambda m, rng, _: reader.loss(m, seen, known, rng, device), settings.reader_steps, 1e-3
     )

@@ -1,0 +1,80 @@
+"""Small pipelines of the true classes, saved as real folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+import negativa
+from negativa.training.tokenizer import learn
+
+WORDS = ["portrait of a man with a mustache", "glasses, hat", "a house in the snow, lawn"] * 4
+
+
+def tiny_pipeline(prediction: str) -> StableDiffusionPipeline:
+    """An untrained Stable Diffusion of a few thousand weights, 32x32 pictures, latent factor 2."""
+    torch.manual_seed(0)
+    tokenizer: CLIPTokenizer = learn(WORDS)
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=37,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    unet = UNet2DConditionModel(
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        sample_size=16,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=32,
+        attention_head_dim=2,
+        norm_num_groups=4,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=4,
+        sample_size=32,
+    )
+    schedule = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type=prediction,
+    )
+    pipeline = StableDiffusionPipeline(vae, CLIPTextModel(text), tokenizer, unet, schedule, None, None, requires_safety_checker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture(scope="session", params=["epsilon", "v_prediction"])
+def pipeline(request: pytest.FixtureRequest) -> StableDiffusionPipeline:
+    """Noise prediction as in Stable Diffusion 1, velocity as in 2."""
+    return tiny_pipeline(request.param)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A diffusers folder on disk."""
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    tiny_pipeline("epsilon").save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def studio(folder: Path) -> negativa.Studio:
+    """A studio on the small folder."""
+    return negativa.load(str(folder))

@@ -1,0 +1,173 @@
+"""Picture files: what goes in comes out, others can read it, and no picture is ever lost or half written."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+from PIL.PngImagePlugin import PngInfo
+
+import negativa
+from negativa import InputError, Negative, OutputError, Receipt, Recipe
+from negativa.language import infotext, pictures
+
+RECIPE = Recipe(
+    'portrait of a "man", smiling\n8k: ünïcode 日本 😀',
+    [Negative("mustache, glasses", 0.8, 0.1, 0.9), "hat"],
+    seed=2**63 + 5,
+    steps=12,
+    scale=5.5,
+    sampler="dpmpp_2m_karras",
+    width=32,
+    height=32,
+    model="terrarium",
+)
+RECEIPT = Receipt(RECIPE, 36, 30, 1.5, ("a notice",), {"negativa": "0.1.0"}, model_hash="0123456789")
+KINDS = [".png", ".jpg", ".jpeg", ".webp", ".PNG"]
+
+
+def picture() -> Image.Image:
+    return Image.radial_gradient("L").resize((32, 32)).convert("RGB")
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_write_and_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"man{suffix}"
+    negativa.save(path, picture(), RECEIPT)
+    made = negativa.read(path)
+    assert made.recipe == RECIPE
+    assert made.receipt == json.loads(RECEIPT.to_json())
+    assert made.settings["Sampler"] == "DPM++ 2M Karras" and made.settings["Seed"] == str(RECIPE.seed)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_an_independent_reader_understands_our_files(tmp_path: Path, suffix: str) -> None:
+    from sd_parsers import ParserManager
+
+    path = tmp_path / f"man{suffix}"
+    receipt = Receipt(RECIPE.replace(prompt="a house, lawn", negative=["snow", "car"]), 1, 1, 1.0)
+    negativa.save(path, picture(), receipt)
+    read = ParserManager().parse(path)
+    assert read is not None
+    assert [prompt.value for prompt in read.prompts] == ["a house, lawn"]
+    assert [prompt.value for prompt in read.negative_prompts] == ["snow, car"]
+    (sampler,) = read.samplers
+    assert sampler.name == "DPM++ 2M Karras" and str(sampler.parameters["seed"]) == str(RECIPE.seed)
+
+
+def test_others_pictures(tmp_path: Path) -> None:
+    text = "a cat\nNegative prompt: dog\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 42, Size: 64x48"
+    notes = PngInfo()
+    notes.add_text("parameters", text)
+    picture().save(tmp_path / "other.png", pnginfo=notes)
+    exif = Image.Exif()
+    exif.get_ifd(IFD.Exif)[Base.UserComment] = b"UNICODE\0" + text.encode("utf-16-le")
+    picture().save(tmp_path / "other.jpg", exif=exif)
+    for name in ("other.png", "other.jpg"):
+        made = negativa.read(tmp_path / name)
+        assert made.receipt is None and made.parameters == text
+        assert made.recipe == Recipe("a cat", "dog", 42, 20, 7.0, "dpmpp_2m_karras", width=64, height=48)
+
+
+TEXTS = {  # text -> prompt, negative, number of settings; known answers of the format
+    "Steps: 1, Sampler: Euler a, CFG scale: 3": ("", "", 3),
+    "Negative prompt: dog\nSteps: 1, Sampler: Euler a, CFG scale: 3": ("", "dog", 3),
+    "cat\nNegative prompt: dog": ("cat", "dog", 0),
+    "a Negative prompt: b\nSteps: 1, Seed: 2, Size: 3x4": ("a Negative prompt: b", "", 3),
+    "one\n\ntwo\nNegative prompt: x\ny\nSteps: 1, Seed: 2, Size: 3x4": ("one\n\ntwo", "x\ny", 3),
+    "cat\nNegative prompt:\nSteps: 1, Seed: 2, Size: 3x4": ("cat", "", 3),
+    "cat\nSteps: 1, Seed: 2": ("cat\nSteps: 1, Seed: 2", "", 0),
+    "": ("", "", 0),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_known_texts(text: str) -> None:
+    read = infotext.parse(text)
+    assert (read.prompt, read.negative, len(read.settings)) == TEXTS[text]
+
+
+@pytest.mark.parametrize("value", ["a, b", "a:b", "a\nb", 'say "hi"', 'say "hi", ok', "a\\b", "a\\b, c", "plain"])
+def test_values_survive_quoting(value: str) -> None:
+    receipt = Receipt(RECIPE.replace(prompt="x", negative=None, model=value), 1, 1, 1.0)
+    assert infotext.parse(infotext.write(receipt)).settings["Model"] == value
+
+
+@given(st.text(max_size=200))
+def test_the_parser_never_fails(text: str) -> None:
+    infotext.parse(text)
+
+
+@given(st.from_regex(r"[\w ,()]{1,30}", fullmatch=True), st.from_regex(r"[\w ,()]{0,30}", fullmatch=True))
+def test_prompts_survive(prompt: str, negative: str) -> None:
+    recipe = Recipe(prompt, negative, width=8, height=8)
+    read = infotext.parse(infotext.write(Receipt(recipe, 1, 1, 1.0))).recipe()
+    assert read.prompt == prompt.strip()
+    assert [one.condition for one in read.negative] == [one.condition.strip() for one in recipe.negative]
+
+
+def test_no_picture_is_written_over_another(tmp_path: Path) -> None:
+    path = tmp_path / "man.png"
+    path.write_text("precious")
+    with pytest.raises(OutputError, match=r"man\.png.*there already"):
+        negativa.save(path, picture(), RECEIPT)
+    assert path.read_text() == "precious"
+    negativa.save(path, picture(), RECEIPT, overwrite=True)
+    assert negativa.read(path).recipe == RECIPE
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Image.Image, file: Path, *args: object, **options: object) -> None:
+        Path(file).write_bytes(b"\x89PNG half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OutputError, match="could not be written: No space left"):
+        negativa.save(tmp_path / "man.png", picture(), RECEIPT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unwritable_targets_are_refused_before_the_work(tmp_path: Path) -> None:
+    for path, error, words in (
+        (tmp_path / "man.gif", InputError, r"man\.gif.*\.png"),
+        (tmp_path / "none" / "man.png", OutputError, "no folder"),
+        (tmp_path, InputError, "out"),
+    ):
+        with pytest.raises(error, match=words):
+            pictures.check_target(path)
+
+
+def test_what_is_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("not a picture")
+    whole = tmp_path / "whole.png"
+    negativa.save(whole, picture(), RECEIPT)
+    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:700])
+    picture().save(tmp_path / "silent.png")
+    notes = PngInfo()
+    notes.add_text("parameters", '{"sui_image_params": {}}')
+    picture().save(tmp_path / "json.png", pnginfo=notes)
+    for name, words in (
+        ("missing.png", "No such file"),
+        ("text.png", "no picture"),
+        ("cut.png", "no picture, or a damaged one|does not say"),
+        ("silent.png", "does not say what made it"),
+        ("json.png", "another program's JSON"),
+    ):
+        with pytest.raises(InputError, match=words):
+            negativa.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("chunk", ["[]", "{", '{"recipe": 3}', "null"])
+def test_a_damaged_chunk_of_ours_falls_back_to_the_text(tmp_path: Path, chunk: str) -> None:
+    notes = PngInfo()
+    notes.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a, Seed: 4, Size: 8x8")
+    notes.add_itxt(pictures.CHUNK, chunk)
+    picture().save(tmp_path / "x.png", pnginfo=notes)
+    assert negativa.read(tmp_path / "x.png").recipe.seed == 4

@@ -1,0 +1,124 @@
+"""Every rule in the table faces the same contract; formulas are written out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+
+from negativa import Negative, Recipe
+from negativa.plain.passes import NOTHING, POSITIVE, Active, Moment
+from negativa.rules import RULES, ClassifierFree, Window, build
+
+SHAPE = (4, 8, 8)
+ACTIVE = {
+    "no negative": (),
+    "one": (Active("negative 0", 1.0),),
+    "one, weak": (Active("negative 0", 0.4),),
+    "two": (Active("negative 0", 1.0), Active("negative 1", -0.5)),
+    "two, shares": (Active("negative 0", 0.5), Active("negative 1", 0.5)),
+}
+VARIANTS = [
+    pytest.param(build(Recipe(rule=name, scale=scale, window=window)), id=f"{name}-{scale}-{window}")
+    for name in RULES
+    for scale in (1.0, 7.5, -2.0)
+    for window in ((0.0, 1.0), (0.25, 0.5))
+]
+
+
+def moment(negatives: tuple[Active, ...], step: int = 4) -> Moment:
+    return Moment(step, 10, negatives)
+
+
+def predictions(names) -> dict[str, torch.Tensor]:
+    return {name: torch.randn(SHAPE, generator=torch.Generator().manual_seed(hash(name) % 1000)) for name in names}
+
+
+class Reading(Mapping):
+    """A mapping that notes what is read from it."""
+
+    def __init__(self, values: dict[str, torch.Tensor]) -> None:
+        self.values_, self.read = values, set()
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        self.read.add(name)
+        return self.values_[name]
+
+    def __iter__(self):
+        return iter(self.values_)
+
+    def __len__(self) -> int:
+        return len(self.values_)
+
+
+@pytest.mark.parametrize("rule", VARIANTS)
+@pytest.mark.parametrize("negatives", ACTIVE.values(), ids=ACTIVE)
+class TestContract:
+    def test_passes_are_what_combine_reads(self, rule, negatives) -> None:
+        now = moment(negatives)
+        values = Reading(predictions([POSITIVE, NOTHING, "negative 0", "negative 1"]))
+        rule.combine(values, now, {})
+        assert values.read == set(rule.passes(now))
+        assert len(set(rule.passes(now))) == len(rule.passes(now))
+
+    def test_equal_predictions_come_back_unchanged(self, rule, negatives) -> None:
+        now, same = moment(negatives), predictions([POSITIVE])[POSITIVE]
+        guided = rule.combine(dict.fromkeys(rule.passes(now), same), now, {})
+        torch.testing.assert_close(guided, same, rtol=0, atol=2e-6)
+
+    def test_inputs_stay_untouched_and_shape_is_kept(self, rule, negatives) -> None:
+        now = moment(negatives)
+        given = predictions(rule.passes(now))
+        before = {name: value.clone() for name, value in given.items()}
+        guided = rule.combine(given, now, {})
+        assert guided.shape == SHAPE and guided.dtype == torch.float32
+        assert all(torch.equal(given[name], before[name]) for name in before)
+
+    def test_nothing_in_the_negatives_place_gives_plain_guidance(self, rule, negatives) -> None:
+        now, plain = moment(negatives), moment(())
+        given = predictions([POSITIVE, NOTHING])
+        given |= {name: given[NOTHING] for name in ("negative 0", "negative 1")}
+        torch.testing.assert_close(rule.combine(given, now, {}), rule.combine(given, plain, {}), rtol=0, atol=2e-5)
+
+    def test_outside_its_window_a_negative_is_not_there(self, rule, negatives) -> None:
+        if not isinstance(rule, Window):
+            return
+        for step in (2, 5, 9):  # the window [.25, .5) holds steps 3 and 4 of 10
+            assert rule.passes(moment(negatives, step)) == rule.rule.passes(moment((), step))
+
+
+def test_cfg_by_hand() -> None:
+    c, u, n, m = (torch.tensor([value]) for value in (1.0, 2.0, 4.0, 8.0))
+    values = {POSITIVE: c, NOTHING: u, "negative 0": n, "negative 1": m}
+    rule = ClassifierFree(3.0)
+    by_hand = {
+        (): 2 + 3 * (1 - 2),
+        (Active("negative 0", 1.0),): 4 + 3 * (1 - 4),
+        (Active("negative 0", 0.5),): (2 + 0.5 * 2) + 3 * (1 - 3),
+        (Active("negative 0", 1.0), Active("negative 1", 2.0)): (2 + 2 + 12) + 3 * (1 - 16),
+    }
+    for negatives, guided in by_hand.items():
+        assert rule.combine(values, moment(negatives), {}).item() == guided
+
+
+def test_one_full_negative_saves_the_pass_for_nothing() -> None:
+    rule = ClassifierFree(7.5)
+    assert rule.passes(moment((Active("negative 0", 1.0),))) == (POSITIVE, "negative 0")
+    assert rule.passes(moment((Active("negative 0", 0.9),))) == (POSITIVE, NOTHING, "negative 0")
+    assert ClassifierFree(1.0).passes(moment((Active("negative 0", 1.0),))) == (POSITIVE,)
+
+
+def test_neutral_is_approached_without_a_jump() -> None:
+    now = moment((Active("negative 0", 1.0),))
+    given = predictions([POSITIVE, "negative 0"])
+    near, at = ClassifierFree(1 + 1e-6).combine(given, now, {}), ClassifierFree(1.0).combine(given, now, {})
+    torch.testing.assert_close(near, at, rtol=0, atol=1e-4)
+
+
+def test_half_open_windows_share_no_step_and_miss_none() -> None:
+    first, second = Negative("x", stop=0.5), Negative("x", start=0.5)
+    for steps in (1, 2, 7, 10, 25):
+        for step in range(steps):
+            assert first.acts_at(step, steps) != second.acts_at(step, steps)
+    assert [step for step in range(10) if first.acts_at(step, 10)] == [0, 1, 2, 3, 4]
