@@ -55,7 +55,9 @@ def tiny_pipeline(prediction: str) -> StableDiffusionPipeline:
         steps_offset=1,
         prediction_type=prediction,
     )
-    pipeline = StableDiffusionPipeline(vae, CLIPTextModel(text), tokenizer, unet, schedule, None, None, requires_safety_checker=False)
+    pipeline = StableDiffusionPipeline(
+        vae, CLIPTextModel(text), tokenizer, unet, schedule, None, None, requires_safety_checker=False
+    )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

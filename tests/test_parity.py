@@ -17,7 +17,9 @@ TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
-def pair(pipeline: StableDiffusionPipeline, tmp_path_factory: pytest.TempPathFactory) -> tuple[negativa.Studio, StableDiffusionPipeline]:
+def pair(
+    pipeline: StableDiffusionPipeline, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[negativa.Studio, StableDiffusionPipeline]:
     """Our studio and diffusers' pipeline on the same files."""
     path: Path = tmp_path_factory.mktemp("parity") / "model"
     pipeline.save_pretrained(path)

@@ -63,7 +63,9 @@ def test_an_independent_reader_understands_our_files(tmp_path: Path, suffix: str
 
 
 def test_others_pictures(tmp_path: Path) -> None:
-    text = "a cat\nNegative prompt: dog\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 42, Size: 64x48"
+    text = (
+        "a cat\nNegative prompt: dog\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 42, Size: 64x48"
+    )
     notes = PngInfo()
     notes.add_text("parameters", text)
     picture().save(tmp_path / "other.png", pnginfo=notes)

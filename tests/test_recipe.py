@@ -16,9 +16,7 @@ from negativa.plain.samplers import SAMPLERS
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 share = st.floats(0, 1)
 windows = st.tuples(share, share).map(sorted)
-negatives = st.builds(
-    lambda words, weight, window: Negative(words, weight, *window), text, st.floats(-9, 9), windows
-)
+negatives = st.builds(lambda words, weight, window: Negative(words, weight, *window), text, st.floats(-9, 9), windows)
 recipes = st.builds(
     Recipe,
     prompt=text,
@@ -53,7 +51,9 @@ def test_hash_is_the_same_in_another_process() -> None:
     assert other.stdout.strip() == recipe.hash
 
 
-@pytest.mark.parametrize("given", ["mustache", Negative("mustache"), ["mustache"], (Negative("mustache"),), [{"condition": "mustache"}]])
+@pytest.mark.parametrize(
+    "given", ["mustache", Negative("mustache"), ["mustache"], (Negative("mustache"),), [{"condition": "mustache"}]]
+)
 def test_one_negative_however_it_is_given(given) -> None:
     assert Recipe(negative=given).negative == (Negative("mustache"),)
 

@@ -78,7 +78,7 @@ class TestContract:
     def test_nothing_in_the_negatives_place_gives_plain_guidance(self, rule, negatives) -> None:
         now, plain = moment(negatives), moment(())
         given = predictions([POSITIVE, NOTHING])
-        given |= {name: given[NOTHING] for name in ("negative 0", "negative 1")}
+        given |= dict.fromkeys(("negative 0", "negative 1"), given[NOTHING])
         torch.testing.assert_close(rule.combine(given, now, {}), rule.combine(given, plain, {}), rtol=0, atol=2e-5)
 
     def test_outside_its_window_a_negative_is_not_there(self, rule, negatives) -> None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "InputError",
     "ModelError",
-    "Negative",
     "NegativaError",
+    "Negative",
     "OutputError",
     "Receipt",
     "Recipe",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
@@ -22,7 +22,15 @@ from negativa.errors import ModelError, nearest
 BUILT_IN: Final = {"terrarium": Path(__file__).parent.parent / "terrarium" / "weights"}
 PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 PARTS: Final = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-WANTED: Final = ["*.json", "*.txt", "*/*.json", "*/*.txt", "unet/*.safetensors", "vae/*.safetensors", "text_encoder/*.safetensors"]
+WANTED: Final = [
+    "*.json",
+    "*.txt",
+    "*/*.json",
+    "*/*.txt",
+    "unet/*.safetensors",
+    "vae/*.safetensors",
+    "text_encoder/*.safetensors",
+]
 UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 
 
@@ -43,13 +51,14 @@ def open_model(model: str, device: torch.device, dtype: torch.dtype, config: str
 def _download(model: str) -> Path:
     looks_local = model.startswith((".", "/", "~")) or "\\" in model or model.count("/") != 1
     if looks_local:
-        raise ModelError(
-            f"model: there is no {model!r}; {nearest(model, BUILT_IN)}, a diffusers folder, a .safetensors file or a hub id (owner/name)"
-        )
+        kinds = "a diffusers folder, a .safetensors file or a hub id (owner/name)"
+        raise ModelError(f"model: there is no {model!r}; {nearest(model, BUILT_IN)}, {kinds}")
     try:
         return Path(snapshot_download(model, allow_patterns=WANTED))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(f"model: {model!r} is no folder here and could not be fetched from the hub: {_first_line(error)}") from error
+        raise ModelError(
+            f"model: {model!r} is no folder here and could not be fetched from the hub: {_first_line(error)}"
+        ) from error
 
 
 def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> StableDiffusion:
@@ -65,6 +74,8 @@ def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -
             kind.from_pretrained(folder, subfolder=part, torch_dtype=dtype, use_safetensors=True)
             for kind, part in ((UNet2DConditionModel, "unet"), (AutoencoderKL, "vae"), (CLIPTextModel, "text_encoder"))
         )
+        if not any((folder / "tokenizer" / file).is_file() for file in ("tokenizer.json", "vocab.json")):
+            raise FileNotFoundError("its tokenizer has no vocabulary")  # transformers would make an empty one
         tokenizer = CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer")
         scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
     except UNREADABLE as error:
@@ -78,6 +89,8 @@ def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype
     if path.suffix.lower() != ".safetensors":
         why = "a pickle, which can run code when it is read" if path.suffix.lower() in PICKLES else "not a model file"
         raise ModelError(f"model: {name!r} is {why}; allowed: .safetensors")
+    from diffusers import StableDiffusionPipeline  # slow to import, and needed here alone
+
     try:
         pipeline = StableDiffusionPipeline.from_single_file(
             str(path), config=config, torch_dtype=dtype, safety_checker=None, feature_extractor=None
@@ -101,7 +114,9 @@ def _index(name: str, folder: Path) -> dict[str, Any]:
 
 def _refuse_pickle(name: str, part: Path) -> None:
     if not any(part.glob("*.safetensors")) and any(file.suffix in PICKLES for file in part.iterdir()):
-        raise ModelError(f"model: {name!r} has {part.name} only as a pickle, which can run code when it is read; allowed: .safetensors")
+        raise ModelError(
+            f"model: {name!r} has {part.name} only as a pickle, which can run code when it is read; allowed: .safetensors"
+        )
 
 
 def _hash(files: list[Path]) -> str:

@@ -43,7 +43,8 @@ class Engine:
     """`predict` maps rows of latents, timesteps and conditions to predictions of the same shapes, float32, on the CPU.
 
     `merge` answers equal asks (latents by content, timestep, condition) with one row. `budget` makes, for each size of
-    picture, what decides how many rows go into a call. `rows_asked`, `rows_run` and `network_seconds` count over the engine's life.
+    picture, what decides how many rows go into a call. `rows_asked`, `rows_run` and `network_seconds` count over the
+    engine's life.
     """
 
     predict: Predict

@@ -10,7 +10,7 @@ from negativa.plain.conditions import Nothing, Words
 from negativa.plain.passes import NOTHING, POSITIVE, Active, Moment, Pass, negative
 from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import SAMPLERS, evaluations
-from negativa.rules import Rule, build
+from negativa.rules import build
 from negativa.sampling import noise
 from negativa.sampling.steps import Steps
 

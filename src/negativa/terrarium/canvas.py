@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 SIZE = 128  # width and height of a finished picture, pixels
@@ -27,6 +28,12 @@ def lighter(colour: Colour, share: float) -> Colour:
 def darker(colour: Colour, share: float) -> Colour:
     """`colour` moved towards black."""
     return mix(colour, (0, 0, 0), share)
+
+
+def any_colour(rng: np.random.Generator, least: int, most: int) -> Colour:
+    """A colour by lot, each part from `least` up to but without `most`."""
+    red, green, blue = (int(part) for part in rng.integers(least, most, 3))
+    return red, green, blue
 
 
 class Canvas:

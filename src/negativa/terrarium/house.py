@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from negativa.terrarium.canvas import Canvas, Colour, darker, lighter, mix
+from negativa.terrarium.canvas import Canvas, Colour, any_colour, darker, lighter, mix
 from negativa.terrarium.scene import Attribute, Draw, Scene, Truth
 
 SKY: dict[str, tuple[Colour, Colour]] = {
@@ -58,7 +58,7 @@ def paint(canvas: Canvas, truth: Truth, rng: np.random.Generator) -> None:
     wall, roof = WALLS[int(rng.integers(len(WALLS)))], ROOFS[int(rng.integers(len(ROOFS)))]
     tree_side = 1 if rng.random() < 0.5 else -1
     leaf = mix((70, 130, 62), (120, 150, 60), rng.random())
-    paintwork = tuple(int(v) for v in rng.integers(70, 220, 3))
+    paintwork = any_colour(rng, 70, 220)
     petals = ((232, 80, 96), (246, 206, 70), (206, 110, 200))[int(rng.integers(3))]
     sun_x = rng.uniform(16, 112)
     hill = rng.uniform(8, 16)
@@ -92,13 +92,23 @@ def paint(canvas: Canvas, truth: Truth, rng: np.random.Generator) -> None:
 
 
 def _house(
-    canvas: Canvas, x: float, floor: float, half: float, height: float, wall: Colour, roof: Colour, snow: Colour | None, time: str
+    canvas: Canvas,
+    x: float,
+    floor: float,
+    half: float,
+    height: float,
+    wall: Colour,
+    roof: Colour,
+    snow: Colour | None,
+    time: str,
 ) -> None:
     top = floor - height
     canvas.rectangle(x + half * 0.5 - 5, top - 23, x + half * 0.5 + 4, top, darker(roof, 0.25))
     canvas.rectangle(x - half, top, x + half, floor, wall)
     canvas.rectangle(x + half * 0.55, top, x + half, floor, darker(wall, 0.07))
-    canvas.polygon([(x - half - 6, top + 1), (x - half * 0.55, top - 21), (x + half * 0.55, top - 21), (x + half + 6, top + 1)], roof)
+    canvas.polygon(
+        [(x - half - 6, top + 1), (x - half * 0.55, top - 21), (x + half * 0.55, top - 21), (x + half + 6, top + 1)], roof
+    )
     if snow:
         canvas.polygon(
             [(x - half - 4, top - 3), (x - half * 0.56, top - 22), (x + half * 0.56, top - 22), (x + half + 4, top - 3)], snow

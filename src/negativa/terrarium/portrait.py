@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from negativa.terrarium.canvas import Canvas, Colour, darker, lighter, mix
+from negativa.terrarium.canvas import Canvas, Colour, any_colour, darker, lighter, mix
 from negativa.terrarium.scene import Attribute, Draw, Scene, Truth
 
 HAIR: dict[str, Colour] = {
@@ -59,7 +59,7 @@ def paint(canvas: Canvas, truth: Truth, rng: np.random.Generator) -> None:
     back = mix(back, (128, 128, 128), rng.random() * 0.12)
     tone = rng.random() * (len(SKIN) - 1)
     skin = mix(SKIN[int(tone)], SKIN[min(int(tone) + 1, len(SKIN) - 1)], tone % 1)
-    shirt = tuple(int(v) for v in rng.integers(60, 190, 3))
+    shirt = any_colour(rng, 60, 190)
     x, y = 64 + rng.uniform(-4, 4), 62 + rng.uniform(-3, 3)  # the middle of the face
     wide, tall = rng.uniform(23, 27), rng.uniform(30, 34)
     if truth["woman"]:
@@ -91,7 +91,7 @@ def paint(canvas: Canvas, truth: Truth, rng: np.random.Generator) -> None:
     if truth["glasses"]:
         _glasses(canvas, x, y, wide, (36, 36, 48))
     if truth["hat"]:
-        _hat(canvas, x, y, wide, tall, tuple(int(v) for v in rng.integers(50, 180, 3)))
+        _hat(canvas, x, y, wide, tall, any_colour(rng, 50, 180))
 
 
 def _long_hair(canvas: Canvas, x: float, y: float, wide: float, tall: float, hair: Colour) -> None:

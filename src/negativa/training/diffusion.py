@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -43,7 +46,8 @@ def build(tokenizer: CLIPTokenizer) -> nn.ModuleDict:
         attention_head_dim=4,  # heads, despite its name
         norm_num_groups=16,
     )
-    return nn.ModuleDict({"unet": unet, "text_encoder": CLIPTextModel(text)})
+    unet.set_attn_processor(AttnProcessor())  # plain products: their backward pass in bfloat16 is five times faster on a CPU
+    return nn.ModuleDict({"unet": unet, "text_encoder": CLIPTextModel._from_config(text, attn_implementation="eager")})
 
 
 def scheduler() -> DDIMScheduler:
@@ -60,13 +64,17 @@ def scheduler() -> DDIMScheduler:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device) -> Tensor:
-    """Latents of all pictures, (n, 4, 16, 16), scaled to unit deviation; sets the autoencoder's scaling factor."""
-    with torch.autocast(device.type, torch.bfloat16):
-        means = [vae.encode(to_tensor(part).to(device)).latent_dist.mean.float() for part in _parts(pictures, 64)]
-    latents = torch.cat(means)
-    vae.register_to_config(scaling_factor=float(1 / latents.std()))
-    return latents * vae.config.scaling_factor
+def latents_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, kept: Path) -> Tensor:
+    """Latents of all pictures, (n, 4, 16, 16), at unit deviation, kept in a file; sets the autoencoder's scaling factor."""
+    if kept.exists():
+        means = torch.load(kept, weights_only=True, map_location=device)
+    else:
+        with torch.autocast(device.type, torch.bfloat16):
+            encoded = [vae.encode(to_tensor(part).to(device)).latent_dist for part in _parts(pictures, 64)]
+        means = torch.cat([each.mean.float() for each in encoded])
+        torch.save(means, kept)
+    vae.register_to_config(scaling_factor=float(1 / means.std()))
+    return means * vae.config.scaling_factor
 
 
 def _parts(pictures: np.ndarray, size: int) -> list[np.ndarray]:

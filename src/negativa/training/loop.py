@@ -41,9 +41,10 @@ def train(
     """Train `module` in place with AdamW.
 
     `loss(module, rng, share)` is called once a step with that step's own generator (so a resumed run draws what an
-    unbroken one would have drawn) and the share of the training that is done. The learning rate rises for
-    `WARM_UP` steps and falls to zero along a cosine, which makes averaging the weights unnecessary. `minutes` replaces `steps` by what this machine can do in that
-    time, measured on the first steps. The checkpoint `<folder>/<part>.pt` is written every two minutes and at the end.
+    unbroken one would have drawn) and the share of the training that is done. The learning rate rises for `WARM_UP`
+    steps and falls to zero along a cosine, which makes averaging the weights unnecessary. `minutes` replaces `steps` by
+    what this machine can do in that time, measured on the first steps. The checkpoint `<folder>/<part>.pt` is written
+    every two minutes and at the end.
     """
     checkpoint = folder / f"{part}.pt"
     optimiser = torch.optim.AdamW(module.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
@@ -62,12 +63,12 @@ def train(
         torch.save(state | {"step": done, "steps": steps}, checkpoint.with_suffix(".part"))
         checkpoint.with_suffix(".part").replace(checkpoint)
 
-    started = saved = time.monotonic()
+    started = saved = timed = time.monotonic()
     first, budget = done, minutes
     module.train()
     while done < steps:
         if budget is not None and done - first == 12:  # the first steps are slow and not counted
-            pace = (time.monotonic() - timed) / 8  # noqa: F821 # pyright: ignore[reportPossiblyUnboundVariable]
+            pace = (time.monotonic() - timed) / 8
             steps = done + max(1, int((budget * 60 - (time.monotonic() - started)) / pace))
             budget = None
         if done - first == 4:

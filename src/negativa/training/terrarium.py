@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -42,22 +43,21 @@ def run(settings: Settings) -> Iterator[Progress]:
     def part(name: str, module: nn.Module, loss, steps: int, learning_rate: float) -> Iterator[Progress]:
         minutes = None if settings.minutes is None else settings.minutes * SHARES[name]
         module.to(device)
-        return train(
-            name, module, loss, folder, steps=steps, minutes=minutes, learning_rate=learning_rate, seed=settings.seed
-        )
+        return train(name, module, loss, folder, steps=steps, minutes=minutes, learning_rate=learning_rate, seed=settings.seed)
 
     autoencoder = vae.build()
     yield from part(
         "vae", autoencoder, lambda m, rng, share: vae.loss(m, pictures, rng, share, device), settings.vae_steps, 2e-3
     )
-    latents = diffusion.encode(autoencoder, pictures, device)
+    latents = diffusion.latents_of(autoencoder, pictures, device, folder / "latents.pt")
+
+    @cache
+    def seen() -> tuple[np.ndarray, np.ndarray]:
+        restored = reader.through(autoencoder, pictures[::3], device, 0.35, settings.seed)
+        return np.concatenate([pictures, restored]), np.concatenate([truths, truths[::3]])
 
     judge = reader.build()
-    seen = np.concatenate([pictures, reader.through(autoencoder, pictures[::3], device, 0.35, settings.seed)])
-    known = np.concatenate([truths, truths[::3]])
-    yield from part(
-        "reader", judge, lambda m, rng, _: reader.loss(m, seen, known, rng, device), settings.reader_steps, 1e-3
-    )
+    yield from part("reader", judge, lambda m, rng, _: reader.loss(m, *seen(), rng, device), settings.reader_steps, 1e-3)
 
     rng = np.random.default_rng(settings.seed)
     words = tokenizer.learn(caption(data.truth_of(row), rng) for row in truths)

@@ -31,9 +31,7 @@ def generate(
     steps: Annotated[int | None, typer.Option(help="Steps from noise to picture.")] = None,
     sampler: Annotated[str | None, typer.Option(help="See `negativa samplers`.")] = None,
     rule: Annotated[str | None, typer.Option(help="See `negativa rules`.")] = None,
-    window: Annotated[
-        str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act.")
-    ] = None,
+    window: Annotated[str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act.")] = None,
     nothing: Annotated[str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels; the model's own size if not given.")] = None,
     height: Annotated[int | None, typer.Option(help="Pixels; the model's own size if not given.")] = None,

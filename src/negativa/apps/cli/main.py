@@ -24,12 +24,9 @@ app.add_typer(train.app, name="train")
 
 
 def main() -> None:
-    """Run the command; bad input ends in one sentence and status 2, Ctrl-C in status 130."""
+    """Run the command; bad input ends in one sentence and status 2, Ctrl-C in status 130 with what is finished kept."""
     try:
         app()
     except NegativaError as error:
         print(f"negativa: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("negativa: stopped", file=sys.stderr)
-        sys.exit(130)

@@ -19,7 +19,9 @@ def train() -> None:
 
 @app.command()
 def terrarium(
-    minutes: Annotated[float | None, typer.Option(help="How long all parts may train; the recipe's own steps if not given.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="How long all parts may train; the recipe's own steps if not given.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Where checkpoints and the finished model go.")] = Path("terrarium-training"),
     seed: Annotated[int, typer.Option(help="Decides pictures, first weights and order.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
@@ -34,10 +36,17 @@ def terrarium(
     from negativa.training.terrarium import Settings, run
 
     settings = Settings(folder, seed=seed, minutes=minutes, device=str(device_of(device)))
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("loss {task.fields[loss]:.4f}"))
+    columns = (
+        *Progress.get_default_columns()[:2],
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         tasks: dict[str, object] = {}
         for now in run(settings):
-            task = tasks.setdefault(now.part, bar.add_task(now.part, total=now.steps, loss=now.loss) if now.part not in tasks else None)
+            task = tasks.setdefault(
+                now.part, bar.add_task(now.part, total=now.steps, loss=now.loss) if now.part not in tasks else None
+            )
             bar.update(task, completed=now.step, total=now.steps, loss=now.loss)  # type: ignore[arg-type]
     print(folder / "terrarium")

@@ -1,0 +1,35 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup run test check fix bench report
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+run: setup          ## the README's first example
+	$(BIN)/python examples/mustache.py
+
+test: setup         ## behaviour
+	$(BIN)/python -m pytest
+
+check: setup        ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+fix: setup          ## mend style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup        ## speed beside diffusers' own pipeline
+	$(BIN)/python benchmarks/speed.py
+
+report: setup       ## terrarium's figures over 100 seeds, into docs/terrarium.md
+	$(BIN)/python benchmarks/terrarium_report.py

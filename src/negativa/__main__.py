@@ -1,0 +1,5 @@
+"""`python -m negativa`."""
+
+from negativa.apps.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Recipes laid out to be compared."""

@@ -1,0 +1,84 @@
+"""Writes a pipeline as the single file that Stable Diffusion was first published as: the names of CompVis' code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import save_file
+
+UNET = [
+    (r"^time_embedding\.linear_1", "time_embed.0"),
+    (r"^time_embedding\.linear_2", "time_embed.2"),
+    (r"^conv_in", "input_blocks.0.0"),
+    (r"^conv_norm_out", "out.0"),
+    (r"^conv_out", "out.2"),
+    (r"^mid_block\.resnets\.0", "middle_block.0"),
+    (r"^mid_block\.attentions\.0", "middle_block.1"),
+    (r"^mid_block\.resnets\.1", "middle_block.2"),
+]
+RESNET = [
+    ("norm1", "in_layers.0"),
+    ("conv1", "in_layers.2"),
+    ("time_emb_proj", "emb_layers.1"),
+    ("norm2", "out_layers.0"),
+    ("conv2", "out_layers.3"),
+    ("conv_shortcut", "skip_connection"),
+]
+VAE = [
+    (r"down_blocks\.(\d)\.resnets\.", r"down.\1.block."),
+    (r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample"),
+    (r"mid_block\.resnets\.0", "mid.block_1"),
+    (r"mid_block\.resnets\.1", "mid.block_2"),
+    (r"mid_block\.attentions\.0\.group_norm", "mid.attn_1.norm"),
+    (r"mid_block\.attentions\.0\.to_(q|k|v)", r"mid.attn_1.\1"),
+    (r"mid_block\.attentions\.0\.to_out\.0", "mid.attn_1.proj_out"),
+    ("conv_shortcut", "nin_shortcut"),
+    ("conv_norm_out", "norm_out"),
+]
+
+
+def write_single_file(pipeline: StableDiffusionPipeline, path: Path) -> None:
+    """One .safetensors with "model.diffusion_model.", "first_stage_model." and "cond_stage_model." weights."""
+    each = pipeline.unet.config.layers_per_block + 1
+    blocks = len(pipeline.vae.config.block_out_channels)
+    weights: dict[str, torch.Tensor] = {}
+    for name, value in pipeline.unet.state_dict().items():
+        weights["model.diffusion_model." + _unet(name, each)] = value
+    for name, value in pipeline.vae.state_dict().items():
+        was_convolution = "attentions.0.to_" in name and name.endswith("weight")
+        weights["first_stage_model." + _vae(name, blocks)] = value[:, :, None, None] if was_convolution else value
+    for name, value in pipeline.text_encoder.state_dict().items():
+        old = name if name.startswith("text_model.") else f"text_model.{name}"
+        weights["cond_stage_model.transformer." + old] = value
+    save_file({name: value.contiguous() for name, value in weights.items()}, path)
+
+
+def _unet(name: str, each: int) -> str:
+    for new, old in UNET:
+        name = re.sub(new, old, name)
+    if found := re.match(r"(down|up)_blocks\.(\d)\.(\w+)\.(\d)\.(.*)", name):
+        side, block, kind, layer, rest = found[1], int(found[2]), found[3], int(found[4]), found[5]
+        if kind == "downsamplers":
+            name = f"input_blocks.{block * each + each}.0.op.{rest.removeprefix('conv.')}"
+        elif kind == "upsamplers":
+            name = f"output_blocks.{block * each + each - 1}.{2 if block == 0 else 1}.{rest}"
+        else:
+            number = block * each + layer + (side == "down")
+            name = f"{'input' if side == 'down' else 'output'}_blocks.{number}.{0 if kind == 'resnets' else 1}.{rest}"
+    if "transformer_blocks" not in name:
+        for new, old in RESNET:
+            name = re.sub(rf"\b{new}\b", old, name)
+    return name
+
+
+def _vae(name: str, blocks: int) -> str:
+    for new, old in VAE:
+        name = re.sub(new, old, name)
+    return re.sub(
+        r"up_blocks\.(\d)\.(resnets\.|upsamplers\.0)",
+        lambda m: f"up.{blocks - 1 - int(m[1])}.{'block.' if m[2] == 'resnets.' else 'upsample'}",
+        name,
+    )

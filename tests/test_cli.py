@@ -1,0 +1,149 @@
+"""The command line as a person meets it: real processes, on the small folder."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import negativa
+from negativa import InputError, Negative
+from negativa.apps.cli.generate import parse_negative
+
+COMMAND = [sys.executable, "-m", "negativa"]
+
+
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_generate_read_and_generate_like(folder: Path, tmp_path: Path) -> None:
+    made = run(
+        *("generate", "portrait of a man", "-n", "mustache", "-n", "glasses:0.5:0.2:0.8", "--seed", "7", "--steps", "4"),
+        *("--scale", "5", "--sampler", "euler", "--model", str(folder), "--out", "man.png"),
+        cwd=tmp_path,
+    )
+    assert made.returncode == 0, made.stderr
+    assert "man.png" in made.stdout and "Traceback" not in made.stderr
+    recipe = negativa.read(tmp_path / "man.png").recipe
+    assert recipe.negative == (Negative("mustache"), Negative("glasses", 0.5, 0.2, 0.8))
+    assert (recipe.seed, recipe.steps, recipe.scale, recipe.sampler, recipe.width) == (7, 4, 5.0, "euler", 32)
+
+    told = run("read", "man.png", cwd=tmp_path)
+    assert told.returncode == 0
+    for words in ("portrait of a man", "glasses  (weight 0.5, from 0.2 to 0.8)", "seed       7", "rows_run"):
+        assert words in told.stdout
+
+    again = run("generate", "--like", "man.png", "--seed", "8", "--json", "--out", "8.webp", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    receipt = json.loads(again.stdout)
+    assert receipt["recipe"] == recipe.replace(seed=8).to_dict()
+    assert negativa.read(tmp_path / receipt["file"]).recipe == recipe.replace(seed=8)
+
+
+def test_many_with_json_and_names_of_our_own(folder: Path, tmp_path: Path) -> None:
+    words = ("generate", "a house!", "--count", "3", "--seed", "5", "--steps", "2", "--model", str(folder), "--json")
+    for names in (
+        ["a-house-5.png", "a-house-6.png", "a-house-7.png"],
+        ["a-house-5-2.png", "a-house-6-2.png", "a-house-7-2.png"],
+    ):
+        done = run(*words, cwd=tmp_path)
+        receipts = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [receipt["file"] for receipt in receipts] == names
+        assert [receipt["recipe"]["seed"] for receipt in receipts] == [5, 6, 7]
+
+
+def test_a_negative_that_cannot_act_is_said_on_the_screen(folder: Path, tmp_path: Path) -> None:
+    words = ("generate", "x", "-n", "hat", "--scale", "1", "--steps", "1", "--model", str(folder), "--out", "x.png")
+    assert "notice: the negative 'hat' has no effect: at scale 1" in run(*words, cwd=tmp_path).stderr
+
+
+BAD = {
+    "no prompt": (("generate",), "prompt: none was given"),
+    "steps": (("generate", "x", "--steps", "0"), "steps: 0 was given"),
+    "scale": (("generate", "x", "--scale", "nan"), "scale: nan was given"),
+    "seed": (("generate", "x", "--seed", str(2**64)), "seed: 18446744073709551616 was given"),
+    "sampler": (("generate", "x", "--sampler", "euler_ancestral"), "did you mean 'euler_a'"),
+    "rule": (("generate", "x", "--rule", "cgf"), "did you mean 'cfg'"),
+    "window": (("generate", "x", "--window", "0.2-0.5"), "allowed: START:STOP"),
+    "count": (("generate", "x", "--count", "0"), "count: 0 was given"),
+    "model": (("generate", "x", "--model", "terarium"), "did you mean 'terrarium'"),
+    "out": (("generate", "x", "--out", "there/x.png"), "there is no folder"),
+    "out kind": (("generate", "x", "--out", "x.gif"), "allowed: .png"),
+    "like": (("generate", "--like", "absent.png"), "absent.png' could not be read"),
+    "read": (("read", "pyproject.toml"), "could not be read"),
+    "option": (("generate", "x", "--stepps", "3"), "--steps"),
+    "command": (("genrate",), "generate"),
+    "device": (("generate", "x", "--device", "toaster"), "device: 'toaster' was given"),
+    "minutes": (("train", "terrarium", "--minutes", "-1"), "minutes: -1.0 was given"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_a_sentence_and_status_2(case: str, tmp_path: Path) -> None:
+    words, sentence = BAD[case]
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr and list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_quietly_and_leaves_whole_files(folder: Path, tmp_path: Path) -> None:
+    words = ("generate", "x", "--count", "500", "--steps", "5", "--model", str(folder), "--json")
+    with subprocess.Popen(
+        [*COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()  # the first picture is there
+        process.send_signal(signal.SIGINT)
+        _, words_left = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in words_left
+    files = sorted(tmp_path.iterdir())
+    assert files
+    for file in files:
+        assert negativa.read(file).recipe.prompt == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "negative"),
+    [
+        ("mustache", Negative("mustache")),
+        ("mustache:1.5", Negative("mustache", 1.5)),
+        ("a: b", Negative("a: b")),
+        ("ratio 16:9:0.5", Negative("ratio 16:9", 0.5)),
+        ("hat:-1:0:.5", Negative("hat", -1, 0, 0.5)),
+    ],
+)
+def test_negatives_as_written(text: str, negative: Negative) -> None:
+    assert parse_negative(text) == negative
+    with pytest.raises(InputError):
+        parse_negative("hat:1:0.5:0.2")
+
+
+def test_lists(tmp_path: Path) -> None:
+    for verb, words in (("rules", "cfg"), ("samplers", "dpmpp_2m_karras"), ("models", "terrarium")):
+        done = run(verb, cwd=tmp_path)
+        assert done.returncode == 0 and words in done.stdout
+
+
+def test_help_answers_at_once_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['negativa', '--help']\n"
+        "from negativa.apps.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*sorted({'torch', 'diffusers', 'transformers', 'numpy', 'PIL'} & set(sys.modules)), 'loaded')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1].split() == ["loaded"]
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        assert run("--help", cwd=tmp_path).returncode == 0
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.5

@@ -1,0 +1,156 @@
+"""Models: read from folders and single files of the true format, refused in a sentence when they cannot be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+import negativa
+from negativa import InputError, ModelError, Recipe
+from tests.original_layout import write_single_file
+
+RECIPE = Recipe("portrait of a man", "mustache", steps=3)
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+def test_a_single_file_draws_what_its_folder_draws(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    write_single_file(StableDiffusionPipeline.from_pretrained(folder), path)
+    single, whole = negativa.load(str(path), config=str(folder)), negativa.load(str(folder))
+    torch.testing.assert_close(single.generate(RECIPE).latents, whole.generate(RECIPE).latents, rtol=0, atol=1e-5)
+    assert single.generate(RECIPE).receipt.recipe.model == str(path)
+
+
+def test_a_hub_id_is_read_from_the_hubs_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def snapshot(name: str, allow_patterns: list[str]) -> str:
+        asked.append((name, allow_patterns))
+        return str(folder)
+
+    monkeypatch.setattr("negativa.denoisers.checkpoints.snapshot_download", snapshot)
+    result = negativa.load("someone/tiny-model").generate(RECIPE)
+    assert result.receipt.recipe.model == "someone/tiny-model"
+    ((name, patterns),) = asked
+    assert name == "someone/tiny-model" and not any(pattern.endswith((".bin", ".ckpt", "*")) for pattern in patterns)
+
+
+def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="'someone/absent' is no folder here and could not be fetched"):
+        negativa.load("someone/absent")
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(ModelError, match="'terarium'; did you mean 'terrarium'"):
+        negativa.load("terarium")
+
+
+def test_what_is_no_pipeline(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is no diffusers folder"):
+        negativa.load(str(tmp_path))
+    (tmp_path / "model_index.json").write_text(
+        json.dumps({"_class_name": "FluxPipeline", "vae": ["diffusers", "AutoencoderKL"]})
+    )
+    with pytest.raises(ModelError, match=r"FluxPipeline.*Stable Diffusion 1\.x or 2\.x"):
+        negativa.load(str(tmp_path))
+    (tmp_path / "model_index.json").write_text("[]")
+    with pytest.raises(ModelError, match="no diffusers folder"):
+        negativa.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_truncated_file(copy: Path, part: str) -> None:
+    (file,) = (copy / part).glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(ModelError, match="could not be read"):
+        negativa.load(str(copy))
+
+
+@pytest.mark.parametrize("part", ["unet", "text_encoder"])
+def test_weights_of_another_shape(copy: Path, part: str) -> None:
+    config = copy / part / "config.json"
+    values = json.loads(config.read_text())
+    values |= {"block_out_channels": [8, 24]} if part == "unet" else {"intermediate_size": 64}
+    config.write_text(json.dumps(values))
+    with pytest.raises(ModelError, match="could not be read"):
+        negativa.load(str(copy))
+
+
+@pytest.mark.parametrize("lost", ["unet", "scheduler/scheduler_config.json", "tokenizer/tokenizer.json", "vae/config.json"])
+def test_a_missing_part(copy: Path, lost: str) -> None:
+    gone = copy / lost
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    with pytest.raises(ModelError, match=r"unet|could not be read"):
+        negativa.load(str(copy))
+
+
+def test_pickles_are_refused_unread(copy: Path, tmp_path: Path) -> None:
+    (file,) = (copy / "unet").glob("*.safetensors")
+    file.rename(copy / "unet" / "diffusion_pytorch_model.bin")
+    with pytest.raises(ModelError, match="unet only as a pickle"):
+        negativa.load(str(copy))
+    for name in ("model.ckpt", "model.pt", "model.bin"):
+        (tmp_path / name).write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
+        with pytest.raises(ModelError, match="a pickle, which can run code"):
+            negativa.load(str(tmp_path / name))
+
+
+def test_a_truncated_single_file(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(b'\x10\x00\x00\x00\x00\x00\x00\x00{"a":')
+    with pytest.raises(ModelError, match="could not be read"):
+        negativa.load(str(path), config=str(folder))
+
+
+def test_device_and_dtype(folder: Path) -> None:
+    with pytest.raises(InputError, match="device: 'toaster'"):
+        negativa.load(str(folder), device="toaster")
+    with pytest.raises(InputError, match=r"dtype: 'float8'.*float32"):
+        negativa.load(str(folder), dtype="float8")
+    result = negativa.load(str(folder), device="cpu", dtype="bfloat16").generate(RECIPE)
+    assert (result.receipt.device, result.receipt.dtype) == ("cpu", "bfloat16")
+    assert result.latents.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"width": 33}, "width: 33 was given; allowed: multiples of 2"),
+        ({"rule": "cgf"}, "rule: there is no rule 'cgf'; did you mean 'cfg'"),
+        ({"model": "other"}, "model: 'other' was given; this studio has"),
+        ({"sampler": "lcm", "steps": 60}, "steps: 60 was given; the sampler 'lcm' says"),
+    ],
+)
+def test_recipes_that_a_studio_cannot_carry_out(studio, change, words: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        studio.generate_many([RECIPE, RECIPE.replace(**change)]).__next__()
+    assert words in str(refusal.value)
+
+
+def test_what_is_cut_from_a_long_prompt_is_said(studio) -> None:
+    result = studio.generate(RECIPE.replace(prompt="mustache " * 10_000 + "end"))
+    (notice,) = result.receipt.notices
+    assert notice.startswith("prompt: the text is longer than the model reads; cut: 'mustache mustache")
+    same = studio.generate(RECIPE.replace(prompt="mustache " * 75))
+    assert same.receipt.notices == () and torch.equal(same.latents, result.latents)
+
+
+def test_texts_are_encoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio = negativa.load(str(folder))
+    encode, seen = studio.denoiser.text_encoder.forward, []
+    monkeypatch.setattr(
+        studio.denoiser.text_encoder, "forward", lambda ids, **rest: seen.append(len(ids)) or encode(ids, **rest)
+    )
+    list(studio.generate_many([RECIPE.replace(seed=seed) for seed in range(4)]))
+    assert seen == [1, 1]
