@@ -54,6 +54,12 @@ class Studio:
     def __init__(self, denoiser: Denoiser, reproducible: bool = False, merge: bool = True) -> None:
         self.denoiser = denoiser
         self.engine = Engine(denoiser.predict, FixedRows if reproducible else RowBudget, merge)
+        self._decoding_seconds = 0.0
+
+    @property
+    def network_seconds(self) -> float:
+        """Seconds spent inside the model's networks so far."""
+        return self.engine.network_seconds + self._decoding_seconds
 
     def generate(self, recipe: Recipe) -> Result:
         """The picture of one recipe. Raises `InputError` if this model cannot carry it out."""
@@ -117,7 +123,9 @@ class Studio:
         return tuple(said)
 
     def _finish(self, recipe: Recipe, running: Running, latents: Tensor) -> Result:
+        started = time.perf_counter()
         image = self.denoiser.decode(latents)
+        self._decoding_seconds += time.perf_counter() - started
         receipt = Receipt(
             recipe=recipe,
             rows_asked=running.rows_asked,

@@ -28,12 +28,14 @@ class RowBudget:
 
     def rows(self) -> int:
         """The most rows for the next call: the best size known, or one that is still to be tried."""
-        allowed = [size for size in SIZES if size <= self.most] or [self.most]
+        allowed = [size for size in SIZES if size <= self.most]
+        if not allowed:
+            return self.most
         best = allowed[0]
-        for size in allowed[1:]:
+        for size in allowed:
             if len(self._seconds[size]) < TRIES:
                 return size
-            if min(self._seconds[size]) > CLEARLY * min(self._seconds[best], default=math.inf):
+            if size != best and min(self._seconds[size]) > CLEARLY * min(self._seconds[best]):
                 break
             best = size
         return best

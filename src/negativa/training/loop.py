@@ -44,7 +44,7 @@ def train(
     unbroken one would have drawn) and the share of the training that is done. The learning rate rises for `WARM_UP`
     steps and falls to zero along a cosine, which makes averaging the weights unnecessary. `minutes` replaces `steps` by
     what this machine can do in that time, measured on the first steps. The checkpoint `<folder>/<part>.pt` is written
-    every two minutes and at the end.
+    every two minutes, when the caller stops listening, and at the end.
     """
     checkpoint = folder / f"{part}.pt"
     optimiser = torch.optim.AdamW(module.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
@@ -85,5 +85,9 @@ def train(
         if time.monotonic() - saved > SAVE_SECONDS or done == steps:
             save()
             saved = time.monotonic()
-        yield Progress(part, done, steps, float(value.detach()), time.monotonic() - started)
+        try:
+            yield Progress(part, done, steps, float(value.detach()), time.monotonic() - started)
+        except GeneratorExit:
+            save()
+            raise
     module.eval()

@@ -1,0 +1,108 @@
+"""The engine: merges, batches, shrinks when memory is short, and never asks for everything at once."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from negativa.plain.conditions import Nothing, Words
+from negativa.plain.passes import Moment, Pass
+from negativa.sampling.budget import SIZES, TRIES, FixedRows, RowBudget
+from negativa.sampling.engine import AT_ONCE, Engine
+from negativa.sampling.walk import Ask, Walk
+
+MOMENT = Moment(0, 1)
+
+
+def asking(value: float, words: str, side: int = 2, asks: int = 3) -> Walk:
+    latents = torch.full((1, side, side), value)
+    for step in range(asks):
+        answers = yield Ask(latents, float(step), {"positive": Pass(Words(words)), "nothing": Pass(Nothing())}, MOMENT)
+        latents = latents + answers["positive"] - answers["nothing"]
+    return latents
+
+
+def network(calls: list[int]):
+    def predict(latents, timesteps, conditions):
+        assert len({row.shape for row in latents}) == 1
+        calls.append(len(latents))
+        length = [len(c.text) if isinstance(c, Words) else 0 for c in conditions]
+        return torch.stack([row * 2 + n + t for row, n, t in zip(latents, length, timesteps, strict=True)])
+
+    return predict
+
+
+def finished(engine: Engine, walks) -> dict[int, torch.Tensor]:
+    return {one.key: one.latents for one in engine.run(walks) if one.latents is not None}
+
+
+@pytest.mark.parametrize("budget", [RowBudget, FixedRows])
+@pytest.mark.parametrize("merge", [True, False])
+def test_every_walk_gets_its_own_answers(budget, merge: bool) -> None:
+    walks = [(i, asking(i % 3, "word" * (i % 2 + 1), side=2 + i % 2)) for i in range(20)]
+    engine = Engine(network([]), budget, merge)
+    for key, latents in finished(engine, walks).items():
+        gained = 3 * len("word" * (key % 2 + 1))
+        assert torch.equal(latents, torch.full((1, 2 + key % 2, 2 + key % 2), key % 3 + float(gained)))
+    assert engine.rows_asked == 20 * 3 * 2
+    assert engine.rows_run == (engine.rows_asked if not merge else 6 * 3 * 2)
+
+
+def test_rows_are_counted_for_the_walk_that_ran_them_first() -> None:
+    engine = Engine(network([]))
+    done = {one.key: one for one in engine.run((i, asking(1.0, "x")) for i in range(3)) if one.latents is not None}
+    assert [done[i].rows_asked for i in range(3)] == [6, 6, 6]
+    assert [done[i].rows_run for i in range(3)] == [6, 0, 0]
+
+
+def test_walks_are_started_as_others_finish() -> None:
+    started = itertools.count()
+
+    def walks():
+        for i in range(3 * AT_ONCE):
+            next(started)
+            yield i, asking(float(i), "x")
+
+    running = Engine(network([])).run(walks())
+    while next(running).latents is None:
+        pass
+    assert next(started) == AT_ONCE
+
+
+def test_a_call_that_does_not_fit_is_halved_and_not_tried_again() -> None:
+    calls: list[int] = []
+    predict = network(calls)
+
+    def small(latents, timesteps, conditions):
+        if len(latents) > 5:
+            calls.append(-len(latents))
+            raise torch.OutOfMemoryError("no room")
+        return predict(latents, timesteps, conditions)
+
+    engine = Engine(small)
+    expected = finished(Engine(network([])), [(i, asking(float(i), "x")) for i in range(9)])
+    found = finished(engine, [(i, asking(float(i), "x")) for i in range(9)])
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert [call for call in calls if call < 0] == [-9]
+
+    def none(latents, timesteps, conditions):
+        raise torch.OutOfMemoryError("no room at all")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        list(Engine(none).run([(0, asking(1.0, "x"))]))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "settles"),
+    [({8: 1.0, 16: 0.8, 32: 0.7, 64: 0.6}, 64), ({8: 1.0, 16: 0.8, 32: 0.8, 64: 0.1}, 16), ({8: 1.0, 16: 1.2}, 8)],
+)
+def test_the_budget_grows_until_a_row_stops_getting_cheaper(seconds, settles: int) -> None:
+    budget = RowBudget()
+    for _ in range(TRIES * len(SIZES) + 1):
+        size = budget.rows()
+        budget.learn(size, seconds.get(size, 9.0) * size)
+    assert budget.rows() == settles
+    assert sum(budget.split(100)) == 100 and max(budget.split(100)) <= settles
+    assert max(budget.split(settles + 1)) - min(budget.split(settles + 1)) <= 1

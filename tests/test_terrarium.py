@@ -1,0 +1,141 @@
+"""The little world: the painter paints what it says, captions never negate, and the shipped model is a real one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import negativa
+from negativa import InputError, Recipe
+from negativa.terrarium import ATTRIBUTES, paint, read_many
+from negativa.terrarium.captions import caption
+from negativa.terrarium.painter import SCENES
+from negativa.terrarium.portrait import HAIR
+
+WEIGHTS = Path(negativa.__file__).parent / "terrarium" / "weights"
+
+
+def paintings(count: int, kind: str | None = None, **attributes: bool):
+    return [paint(np.random.default_rng([9, i]), kind, **attributes) for i in range(count)]
+
+
+def test_the_same_chance_paints_the_same_picture() -> None:
+    (one, truth), (two, same) = (paint(np.random.default_rng(3)) for _ in range(2))
+    assert one.tobytes() == two.tobytes() and truth == same
+    assert one.size == (128, 128) and one.mode == "RGB"
+
+
+@pytest.mark.parametrize("kind", SCENES)
+def test_every_attribute_can_be_asked_for_and_shows(kind: str) -> None:
+    for attribute in SCENES[kind].attributes:
+        name = attribute.name.replace(" ", "_")
+        for value in (True, False):
+            picture, truth = paint(np.random.default_rng(4), kind, **{name: value})
+            assert truth[attribute.name] is value and truth[kind]
+            assert set(truth) <= set(ATTRIBUTES)
+        present, absent = (paint(np.random.default_rng(4), kind, **{name: value})[0] for value in (True, False))
+        assert present.tobytes() != absent.tobytes(), attribute.name
+        assert picture.size == (128, 128)
+
+
+def test_fixing_one_attribute_leaves_the_rest_of_the_picture() -> None:
+    for i in range(20):
+        (with_, truth), (without, other) = (
+            paint(np.random.default_rng(i), "portrait", man=True, mustache=value) for value in (True, False)
+        )
+        assert {name for name in truth if truth[name] != other[name]} == {"mustache"}
+        changed = (np.asarray(with_) != np.asarray(without)).any(axis=2).mean()
+        assert 0 < changed < 0.05
+
+
+def test_rates_of_the_world() -> None:
+    truths = [truth for _, truth in paintings(400, "portrait")]
+    men = [truth for truth in truths if truth["man"]]
+    assert 0.5 < np.mean([truth["mustache"] for truth in men]) < 0.7
+    assert not any(truth["mustache"] for truth in truths if truth["woman"])
+    assert all(sum(truth[name] for name in HAIR) == 1 for truth in truths)
+
+
+def test_what_the_painter_cannot_do() -> None:
+    with pytest.raises(InputError, match=r"kind: 'potrait'.*did you mean 'portrait'"):
+        paint(np.random.default_rng(0), "potrait")
+    with pytest.raises(InputError, match="a portrait has no 'moustache'; did you mean 'mustache'"):
+        paint(np.random.default_rng(0), "portrait", moustache=True)
+    with pytest.raises(InputError, match="a picture has one of"):
+        paint(np.random.default_rng(0), "house", day=True, night=True)
+    with pytest.raises(InputError, match="were ruled out"):
+        paint(np.random.default_rng(0), "house", day=False, dusk=False, night=False)
+
+
+def test_captions_say_what_is_there_part_of_the_time_and_never_negate() -> None:
+    rng = np.random.default_rng(0)
+    truths = [truth for _, truth in paintings(300)] * 6
+    captions = [caption(truth, rng) for truth in truths]
+    for text, truth in zip(captions, truths, strict=True):
+        assert not re.search(r"\b(no|not|without|never|none|lacking|minus)\b", text)
+        for name in ATTRIBUTES:
+            if not truth.get(name) and name not in ("man", "woman"):
+                assert not re.search(rf"\b{name}\b", text), (text, name)
+    assert 0.04 < np.mean([text == "" for text in captions]) < 0.12
+    mustached = [text for text, truth in zip(captions, truths, strict=True) if truth.get("mustache")]
+    assert 0.1 < np.mean(["mustache" in text for text in mustached]) < 0.4
+    assert "mustache" in captions
+
+
+@pytest.fixture(scope="module")
+def terrarium() -> negativa.Studio:
+    return negativa.load()
+
+
+def test_diffusers_alone_loads_and_draws_it(terrarium: negativa.Studio) -> None:
+    from diffusers import EulerAncestralDiscreteScheduler, StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(WEIGHTS, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.scheduler = EulerAncestralDiscreteScheduler.from_config(pipeline.scheduler.config)
+    generator = torch.Generator().manual_seed(7)
+    theirs = pipeline(
+        "portrait of a man", negative_prompt="mustache", num_inference_steps=10, generator=generator, output_type="latent"
+    ).images[0]
+    ours = terrarium.generate(Recipe("portrait of a man", "mustache", seed=7, steps=10)).latents
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
+
+
+def test_it_is_small() -> None:
+    assert sum(file.stat().st_size for file in WEIGHTS.rglob("*") if file.is_file()) <= 40e6
+    assert not [file for file in WEIGHTS.rglob("*") if file.suffix in (".bin", ".pt", ".ckpt", ".pkl")]
+
+
+def test_the_reader_reads_paintings() -> None:
+    pairs = paintings(200)
+    readings = read_many([picture for picture, _ in pairs])
+    for name in ATTRIBUTES:
+        right = [(reading[name] > 0.5) == truth.get(name, False) for reading, (_, truth) in zip(readings, pairs, strict=True)]
+        assert np.mean(right) >= 0.97, name
+    with pytest.raises(InputError, match="64x64 was given; allowed: 128x128"):
+        negativa.terrarium.read(Image.new("RGB", (64, 64)))
+
+
+def test_the_negative_takes_the_mustache_away_and_little_else(terrarium: negativa.Studio) -> None:
+    """Twenty seeds, so bounds are wide; `make report` measures a hundred."""
+    base = [Recipe("portrait of a man", seed=seed) for seed in range(20)]
+    arms = {
+        "plain": base,
+        "negative": [recipe.replace(negative="mustache") for recipe in base],
+    }
+    results = list(terrarium.generate_many([recipe for arm in arms.values() for recipe in arm]))
+    found = {result.receipt.recipe: result.image for result in results}
+    readings = {name: read_many([found[terrarium.complete(one)] for one in arm]) for name, arm in arms.items()}
+    mustaches = {name: sum(reading["mustache"] > 0.5 for reading in arm) for name, arm in readings.items()}
+    assert 6 <= mustaches["plain"] <= 17
+    assert mustaches["negative"] <= 2
+    same = [
+        max(HAIR, key=lambda name: a[name]) == max(HAIR, key=lambda name: b[name])
+        for a, b in zip(readings["plain"], readings["negative"], strict=True)
+    ]
+    assert sum(same) >= 15
