@@ -85,7 +85,7 @@ def test_a_call_that_does_not_fit_is_halved_and_not_tried_again() -> None:
     expected = finished(Engine(network([])), [(i, asking(float(i), "x")) for i in range(9)])
     found = finished(engine, [(i, asking(float(i), "x")) for i in range(9)])
     assert all(torch.equal(found[key], expected[key]) for key in expected)
-    assert [call for call in calls if call < 0] == [-9]
+    assert [call for call in calls if call < 0] == [-6]
 
     def none(latents, timesteps, conditions):
         raise torch.OutOfMemoryError("no room at all")
