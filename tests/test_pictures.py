@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given
@@ -126,8 +127,8 @@ def test_no_picture_is_written_over_another(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Image.Image, file: Path, *args: object, **options: object) -> None:
-        Path(file).write_bytes(b"\x89PNG half of it")
+    def full(self: Image.Image, file: BinaryIO, *args: object, **options: object) -> None:
+        file.write(b"\x89PNG half of it")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)

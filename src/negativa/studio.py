@@ -55,6 +55,7 @@ class Studio:
         self.denoiser = denoiser
         self.engine = Engine(denoiser.predict, FixedRows if reproducible else RowBudget, merge)
         self._decoding_seconds = 0.0
+        self._check_steps = cache(lambda name, steps: check_steps(name, denoiser.scheduler, steps))
 
     @property
     def network_seconds(self) -> float:
@@ -74,13 +75,14 @@ class Studio:
 
     def stream(self, recipes: Iterable[Recipe]) -> Iterator[Stepped | Result]:
         """Like `generate_many`, and tells of every step on the way."""
+        complete = map(self.complete, recipes)
         if isinstance(recipes, list | tuple):
-            recipes = [self.complete(recipe) for recipe in recipes]
+            complete = iter(list(complete))
         kept: dict[int, Recipe] = {}
 
         def walks() -> Iterator[tuple[int, Walk]]:
-            for index, given in enumerate(recipes):
-                kept[index] = recipe = self.complete(given)
+            for index, recipe in enumerate(complete):
+                kept[index] = recipe
                 shape = self.denoiser.shape(recipe.width or 0, recipe.height or 0)
                 yield index, walk(recipe, shape, self.denoiser.scheduler)
 
@@ -99,7 +101,7 @@ class Studio:
         if recipe.model not in (None, self.denoiser.name):
             raise InputError(f"model: {recipe.model!r} was given; this studio has {self.denoiser.name!r}")
         rules.build(recipe)
-        check_steps(recipe.sampler, self.denoiser.scheduler, recipe.steps)
+        self._check_steps(recipe.sampler, recipe.steps)
         factor, size = self.denoiser.factor, self.denoiser.size
         for field, value in (("width", recipe.width), ("height", recipe.height)):
             if value is not None and value % factor:

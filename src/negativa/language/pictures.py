@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -69,13 +69,12 @@ def save(path: Path, image: Image.Image, receipt: Receipt, overwrite: bool = Fal
         exif[Base.ImageDescription] = json.dumps({CHUNK: json.loads(own)})
         exif.get_ifd(IFD.Exif)[Base.UserComment] = UNICODE + text.encode("utf-16-be")
         options = {"exif": exif, "quality": QUALITY}
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".negativa-", suffix=path.suffix, delete=False) as file:
-            part = Path(file.name)
         try:
-            image.save(part, kind, **options)
-            part.chmod(0o666 & ~_umask())
-            part.replace(path) if overwrite else os.link(part, path)
+            with part.open("xb") as file:
+                image.save(file, kind, **options)
+            part.replace(path) if overwrite else _move_to_new(part, path)
         finally:
             part.unlink(missing_ok=True)
     except FileExistsError as error:
@@ -133,7 +132,13 @@ def _json(text: object) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _move_to_new(part: Path, path: Path) -> None:
+    """Give `part` the name `path`, which no file may have, not even one that another process made just now."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError as error:  # a file system without links
+        if path.exists():
+            raise FileExistsError(path) from error
+        part.replace(path)

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
 
+from negativa.terrarium.canvas import SIZE
 from negativa.terrarium.painter import ATTRIBUTES, paint
 from negativa.terrarium.scene import Truth
+from negativa.training.progress import Progress
+
+TELL = 200  # pictures between two words of progress
 
 
-def painted(count: int, seed: int, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (count, 128, 128, 3), uint8, and truths (count, attributes), bool; read from `folder` if already there."""
+def painted(count: int, seed: int, folder: Path) -> Generator[Progress, None, tuple[np.ndarray, np.ndarray]]:
+    """Paint, and tell of it; returns pictures (count, 128, 128, 3), uint8, and truths (count, attributes), bool.
+
+    Read from `folder` if already there.
+    """
     kept = folder / f"painted-{count}-{seed}.npz"
-    if kept.exists():
-        with np.load(kept) as arrays:
-            return arrays["pictures"], arrays["truths"]
-    pictures, truths = zip(*_paint(count, seed), strict=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays = np.stack(pictures), np.stack(truths)
-    part = kept.with_suffix(".part.npz")
-    np.savez(part, pictures=arrays[0], truths=arrays[1])
-    part.replace(kept)
-    return arrays
-
-
-def _paint(count: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for i in range(count):
-        picture, truth = paint(np.random.default_rng([seed, i]))
-        yield np.asarray(picture), np.array([truth.get(name, False) for name in ATTRIBUTES])
+    if not kept.exists():
+        pictures = np.empty((count, SIZE, SIZE, 3), np.uint8)
+        truths = np.empty((count, len(ATTRIBUTES)), bool)
+        for i in range(count):
+            picture, truth = paint(np.random.default_rng([seed, i]))
+            pictures[i] = np.asarray(picture)
+            truths[i] = [truth.get(name, False) for name in ATTRIBUTES]
+            if (i + 1) % TELL == 0 or i + 1 == count:
+                yield Progress("painting", i + 1, count)
+        folder.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(".part.npz")
+        np.savez(part, pictures=pictures, truths=truths)
+        part.replace(kept)
+    with np.load(kept) as arrays:
+        return arrays["pictures"], arrays["truths"]
 
 
 def truth_of(row: np.ndarray) -> Truth:

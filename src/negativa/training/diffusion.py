@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from negativa.terrarium.captions import caption
 from negativa.training.data import truth_of
+from negativa.training.progress import Progress
 from negativa.training.tokenizer import LENGTH
 from negativa.training.vae import to_tensor
 
@@ -63,22 +65,21 @@ def scheduler() -> DDIMScheduler:
     )
 
 
-@torch.no_grad()
-def latents_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, kept: Path) -> Tensor:
-    """Latents of all pictures, (n, 4, 16, 16), at unit deviation, kept in a file; sets the autoencoder's scaling factor."""
-    if kept.exists():
-        means = torch.load(kept, weights_only=True, map_location=device)
-    else:
-        with torch.autocast(device.type, torch.bfloat16):
-            encoded = [vae.encode(to_tensor(part).to(device)).latent_dist for part in _parts(pictures, 64)]
-        means = torch.cat([each.mean.float() for each in encoded])
-        torch.save(means, kept)
+def latents_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, kept: Path) -> Generator[Progress, None, Tensor]:
+    """Encode all pictures, and tell of it; returns latents (n, 4, 16, 16) at unit deviation, kept in a file.
+
+    Sets the autoencoder's scaling factor.
+    """
+    if not kept.exists():
+        encoded: list[Tensor] = []
+        for i in range(0, len(pictures), BATCH):
+            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+                encoded.append(vae.encode(to_tensor(pictures[i : i + BATCH]).to(device)).latent_dist.mean.float().cpu())
+            yield Progress("encoding", min(i + BATCH, len(pictures)), len(pictures))
+        torch.save(torch.cat(encoded), kept)
+    means = torch.load(kept, weights_only=True, map_location=device)
     vae.register_to_config(scaling_factor=float(1 / means.std()))
     return means * vae.config.scaling_factor
-
-
-def _parts(pictures: np.ndarray, size: int) -> list[np.ndarray]:
-    return [pictures[i : i + size] for i in range(0, len(pictures), size)]
 
 
 def tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:

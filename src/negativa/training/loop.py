@@ -5,26 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from negativa.training.progress import Progress
+
 SAVE_SECONDS = 120.0
 WARM_UP = 100  # steps of rising learning rate
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a part's training stands: `loss` is the last step's, `seconds` those spent since it was taken up."""
-
-    part: str
-    step: int
-    steps: int
-    loss: float
-    seconds: float
 
 
 def train(
@@ -86,7 +76,7 @@ def train(
             save()
             saved = time.monotonic()
         try:
-            yield Progress(part, done, steps, float(value.detach()), time.monotonic() - started)
+            yield Progress(part, done, steps, float(value.detach()))
         except GeneratorExit:
             save()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -12,11 +13,12 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from torch import nn
 
+from negativa.errors import InputError
 from negativa.terrarium.captions import caption
 from negativa.training import data, diffusion, reader, tokenizer, vae
-from negativa.training.loop import Progress, train
+from negativa.training.loop import train
+from negativa.training.progress import Progress
 
-HELD_OUT_SEED = 1  # pictures that no part is trained on
 SHARES = {"vae": 0.22, "reader": 0.05, "diffusion": 0.73}  # of the minutes given
 
 
@@ -35,10 +37,14 @@ class Settings:
 
 
 def run(settings: Settings) -> Iterator[Progress]:
-    """Train every part and write `<folder>/terrarium`; taken up where an earlier run in the same folder stopped."""
+    """Train every part and write `<folder>/terrarium`; taken up where an earlier run in the same folder stopped.
+
+    Raises `InputError` if that run had another seed or number of pictures.
+    """
     folder, device = settings.folder, torch.device(settings.device)
+    _same_world(settings)
     torch.manual_seed(settings.seed)  # the first weights of every part
-    pictures, truths = data.painted(settings.pictures, settings.seed + 20_000, folder)
+    pictures, truths = yield from data.painted(settings.pictures, settings.seed + 20_000, folder)
 
     def part(name: str, module: nn.Module, loss, steps: int, learning_rate: float) -> Iterator[Progress]:
         minutes = None if settings.minutes is None else settings.minutes * SHARES[name]
@@ -49,7 +55,7 @@ def run(settings: Settings) -> Iterator[Progress]:
     yield from part(
         "vae", autoencoder, lambda m, rng, share: vae.loss(m, pictures, rng, share, device), settings.vae_steps, 2e-3
     )
-    latents = diffusion.latents_of(autoencoder, pictures, device, folder / "latents.pt")
+    latents = yield from diffusion.latents_of(autoencoder, pictures, device, folder / "latents.pt")
 
     @cache
     def seen() -> tuple[np.ndarray, np.ndarray]:
@@ -71,6 +77,16 @@ def run(settings: Settings) -> Iterator[Progress]:
         1e-3,
     )
     write(folder / "terrarium", autoencoder, networks, words, judge)
+
+
+def _same_world(settings: Settings) -> None:
+    """Refuse to go on in a folder that was begun with other pictures."""
+    begun, now = settings.folder / "begun.json", {"seed": settings.seed, "pictures": settings.pictures}
+    if not begun.exists():
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        begun.write_text(json.dumps(now))
+    elif (before := json.loads(begun.read_text())) != now:
+        raise InputError(f"folder: {str(settings.folder)!r} was begun with {before}; allowed: the same, or another folder")
 
 
 def write(folder: Path, autoencoder: AutoencoderKL, networks: nn.ModuleDict, words, judge: nn.Module) -> None:

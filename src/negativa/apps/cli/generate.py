@@ -76,7 +76,7 @@ def generate(
     build(recipe)
     studio = load(recipe.model or "terrarium", device=device, dtype=dtype, reproducible=reproducible)
     said: set[str] = set()
-    waiting = dict(zip([studio.complete(one).seed for one in recipes], targets, strict=True))
+    waiting = {one.seed: target for one, target in zip(recipes, targets, strict=True)}
     for event in progress(studio.stream(recipes), total=len(recipes)):
         if not isinstance(event, Result):
             continue

@@ -30,23 +30,19 @@ def terrarium(
     if minutes is not None and not minutes > 0:
         raise InputError(f"minutes: {minutes!r} was given; allowed: a number above 0")
     from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     from negativa.studio import device_of
     from negativa.training.terrarium import Settings, run
 
     settings = Settings(folder, seed=seed, minutes=minutes, device=str(device_of(device)))
-    columns = (
-        *Progress.get_default_columns()[:2],
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-    )
+    words = TextColumn("{task.fields[words]}")
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), words)
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks: dict[str, object] = {}
+        tasks: dict[str, TaskID] = {}
         for now in run(settings):
-            task = tasks.setdefault(
-                now.part, bar.add_task(now.part, total=now.steps, loss=now.loss) if now.part not in tasks else None
-            )
-            bar.update(task, completed=now.step, total=now.steps, loss=now.loss)  # type: ignore[arg-type]
+            if now.part not in tasks:
+                tasks[now.part] = bar.add_task(now.part, words="")
+            said = "" if now.loss is None else f"loss {now.loss:.4f}"
+            bar.update(tasks[now.part], completed=now.step, total=now.steps, words=said)
     print(folder / "terrarium")
