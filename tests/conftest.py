@@ -15,7 +15,7 @@ from negativa.training.tokenizer import learn
 WORDS = ["portrait of a man with a mustache", "glasses, hat", "a house in the snow, lawn"] * 4
 
 
-def tiny_pipeline(prediction: str) -> StableDiffusionPipeline:
+def tiny_pipeline(prediction: str, channels: int = 4) -> StableDiffusionPipeline:
     """An untrained Stable Diffusion of a few thousand weights, 32x32 pictures, latent factor 2."""
     torch.manual_seed(0)
     tokenizer: CLIPTokenizer = learn(WORDS)
@@ -33,6 +33,7 @@ def tiny_pipeline(prediction: str) -> StableDiffusionPipeline:
         block_out_channels=(8, 16),
         layers_per_block=1,
         sample_size=16,
+        in_channels=channels,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=32,

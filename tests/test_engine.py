@@ -7,6 +7,7 @@ import itertools
 import pytest
 import torch
 
+from negativa import ModelError
 from negativa.plain.conditions import Nothing, Words
 from negativa.plain.passes import Moment, Pass
 from negativa.sampling.budget import SIZES, TRIES, FixedRows, RowBudget
@@ -90,7 +91,7 @@ def test_a_call_that_does_not_fit_is_halved_and_not_tried_again() -> None:
     def none(latents, timesteps, conditions):
         raise torch.OutOfMemoryError("no room at all")
 
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(ModelError, match="2x2 latents do not fit into the device's memory"):
         list(Engine(none).run([(0, asking(1.0, "x"))]))
 
 

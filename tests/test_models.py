@@ -12,6 +12,7 @@ from diffusers import StableDiffusionPipeline
 
 import negativa
 from negativa import InputError, ModelError, Recipe
+from tests.conftest import tiny_pipeline
 from tests.original_layout import write_single_file
 
 RECIPE = Recipe("portrait of a man", "mustache", steps=3)
@@ -33,7 +34,7 @@ def test_a_single_file_draws_what_its_folder_draws(folder: Path, tmp_path: Path)
 def test_a_hub_id_is_read_from_the_hubs_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def snapshot(name: str, allow_patterns: list[str]) -> str:
+    def snapshot(name: str, allow_patterns: list[str], ignore_patterns: list[str]) -> str:
         asked.append((name, allow_patterns))
         return str(folder)
 
@@ -85,6 +86,33 @@ def test_weights_of_another_shape(copy: Path, part: str) -> None:
     config.write_text(json.dumps(values))
     with pytest.raises(ModelError, match="could not be read"):
         negativa.load(str(copy))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", "\x00"])
+@pytest.mark.parametrize(
+    "file", ["tokenizer/tokenizer.json", "scheduler/scheduler_config.json", "unet/config.json", "text_encoder/config.json"]
+)
+def test_a_damaged_part(copy: Path, file: str, text: str) -> None:
+    (copy / file).write_text(text)
+    try:
+        studio = negativa.load(str(copy))
+    except ModelError as error:
+        assert str(copy) in str(error)
+    else:  # an empty object is a whole configuration to transformers: all defaults
+        assert text == "{}", studio
+
+
+def test_an_inpainting_model_is_refused(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline("epsilon", channels=9)
+    pipeline.save_pretrained(tmp_path / "inpainting")
+    with pytest.raises(ModelError, match="not those of text-to-image"):
+        negativa.load(str(tmp_path / "inpainting"))
+
+
+def test_numbers_out_of_range_are_said(folder: Path) -> None:
+    result = negativa.load(str(folder), dtype="float16").generate(RECIPE.replace(scale=1000.0, steps=8, sampler="euler"))
+    finite = bool(result.latents.isfinite().all())
+    assert finite != any("out of range" in notice for notice in result.receipt.notices)
 
 
 @pytest.mark.parametrize("lost", ["unet", "scheduler/scheduler_config.json", "tokenizer/tokenizer.json", "vae/config.json"])

@@ -74,10 +74,8 @@ def test_pictures_equal_the_pipelines(pair) -> None:
     assert ours.image.size == theirs.size
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.0, 12.0])
-def test_unusual_scales_equal_the_pipelines(pair, scale: float) -> None:
+@pytest.mark.parametrize("scale", [1.0, 1.5, 20.0])
+def test_other_scales_equal_the_pipelines(pair, scale: float) -> None:
     studio, pipeline = pair
     recipe = negativa.Recipe("a house in the snow", "lawn", seed=1, steps=5, scale=scale, sampler="ddim")
-    if scale <= 1:  # the pipeline knows no guidance there: scale 1 is the prompt alone, as ours, and 0 the same to it
-        recipe = recipe.replace(scale=1.0)
     torch.testing.assert_close(studio.generate(recipe).latents, expected(pipeline, recipe), rtol=0, atol=TOLERANCE)

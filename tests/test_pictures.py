@@ -44,7 +44,7 @@ def test_write_and_read(tmp_path: Path, suffix: str) -> None:
     made = negativa.read(path)
     assert made.recipe == RECIPE
     assert made.receipt == json.loads(RECEIPT.to_json())
-    assert made.settings["Sampler"] == "DPM++ 2M Karras" and made.settings["Seed"] == str(RECIPE.seed)
+    assert made.infotext.settings["Sampler"] == "DPM++ 2M Karras" and made.infotext.settings["Seed"] == str(RECIPE.seed)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
@@ -88,6 +88,7 @@ TEXTS = {  # text -> prompt, negative, number of settings; known answers of the 
     "cat\nNegative prompt:\nSteps: 1, Seed: 2, Size: 3x4": ("cat", "", 3),
     "cat\nSteps: 1, Seed: 2": ("cat\nSteps: 1, Seed: 2", "", 0),
     "": ("", "", 0),
+    "x\nSteps: 1, Seed: 2, Size: " + "9" * 5000 + "x3": ("x", "", 3),
 }
 
 
@@ -142,6 +143,7 @@ def test_unwritable_targets_are_refused_before_the_work(tmp_path: Path) -> None:
         (tmp_path / "man.gif", InputError, r"man\.gif.*\.png"),
         (tmp_path / "none" / "man.png", OutputError, "no folder"),
         (tmp_path, InputError, "out"),
+        (tmp_path / ("x" * 300 + ".png"), OutputError, "File name too long"),
     ):
         with pytest.raises(error, match=words):
             pictures.check_target(path)
@@ -151,7 +153,8 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("not a picture")
     whole = tmp_path / "whole.png"
     negativa.save(whole, picture(), RECEIPT)
-    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:700])
+    pixels = whole.read_bytes().index(b"IDAT")
+    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[: pixels + 20])
     picture().save(tmp_path / "silent.png")
     notes = PngInfo()
     notes.add_text("parameters", '{"sui_image_params": {}}')
@@ -159,12 +162,34 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
     for name, words in (
         ("missing.png", "No such file"),
         ("text.png", "no picture"),
-        ("cut.png", "no picture, or a damaged one|does not say"),
+        ("cut.png", "no picture, or a damaged one"),
         ("silent.png", "does not say what made it"),
         ("json.png", "another program's JSON"),
     ):
         with pytest.raises(InputError, match=words):
             negativa.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("chunk", ['"hello"', "3", '{"recipe": 3}', "[]", "null"])
+def test_a_damaged_description_falls_back_to_the_text(tmp_path: Path, chunk: str) -> None:
+    exif = Image.Exif()
+    exif[Base.ImageDescription] = f'{{"negativa": {chunk}}}'
+    exif.get_ifd(IFD.Exif)[Base.UserComment] = b"UNICODE\0" + "a cat\nSteps: 20, Seed: 4, Size: 8x8".encode("utf-16-be")
+    picture().save(tmp_path / "x.jpg", exif=exif)
+    assert negativa.read(tmp_path / "x.jpg").recipe.seed == 4
+
+
+def test_a_text_too_long_for_the_format_is_said_and_nothing_is_left(tmp_path: Path) -> None:
+    receipt = Receipt(RECIPE.replace(prompt="word " * 20_000), 1, 1, 1.0)
+    with pytest.raises(OutputError, match="could not be written"):
+        negativa.save(tmp_path / "x.jpg", picture(), receipt)
+    assert list(tmp_path.iterdir()) == []
+    negativa.save(str(tmp_path / "x.png"), picture(), receipt)
+    assert negativa.read(tmp_path / "x.png").recipe == receipt.recipe
+
+
+def test_the_parser_is_quick_with_long_lines() -> None:
+    infotext.parse("word " * 100_000)
 
 
 @pytest.mark.parametrize("chunk", ["[]", "{", '{"recipe": 3}', "null"])

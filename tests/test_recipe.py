@@ -44,6 +44,10 @@ def test_another_seed_is_another_hash(prompt: str, seed: int) -> None:
     assert Recipe(prompt, seed=seed).hash != Recipe(prompt, seed=seed + 1).hash
 
 
+def test_equal_recipes_have_equal_hashes() -> None:
+    assert Recipe(scale=-0.0) == Recipe(scale=0) and Recipe(scale=-0.0).hash == Recipe(scale=0).hash
+
+
 def test_hash_is_the_same_in_another_process() -> None:
     recipe = Recipe("a house", ["lawn", Negative("snow", 0.5)], seed=3)
     code = "from negativa import *; print(Recipe('a house', ['lawn', Negative('snow', 0.5)], seed=3).hash)"
@@ -78,6 +82,11 @@ def test_empty_negatives_are_none(empty) -> None:
         ({"sampler": "euler_b"}, ("sampler", "euler_b", "did you mean 'euler")),
         ({"window": (0.5, 0.2)}, ("window", "0.5", "start <= stop")),
         ({"window": 3}, ("window", "3", "two numbers")),
+        ({"nothing": []}, ("nothing", "[]")),
+        ({"scale": 10**400}, ("scale", "finite")),
+        ({"seed": 10**6000}, ("seed", "very large", "from 0")),
+        ({"scale": 1e9}, ("scale", "from -1000 to 1000")),
+        ({"negative": "\udcff"}, ("negative", "surrogate")),
         ({"nothing": "zero"}, ("nothing", "zero", "did you mean 'zeros'")),
         ({"width": 0}, ("width", "0", "from 1")),
         ({"negative": 3}, ("negative", "3")),

@@ -53,6 +53,12 @@ def test_fixing_one_attribute_leaves_the_rest_of_the_picture() -> None:
         assert 0 < changed < 0.05
 
 
+def test_an_attribute_decides_the_kind() -> None:
+    for i in range(10):
+        assert paint(np.random.default_rng(i), mustache=True)[1]["portrait"]
+        assert paint(np.random.default_rng(i), lawn=False)[1]["house"]
+
+
 def test_rates_of_the_world() -> None:
     truths = [truth for _, truth in paintings(400, "portrait")]
     men = [truth for truth in truths if truth["man"]]
@@ -68,6 +74,8 @@ def test_what_the_painter_cannot_do() -> None:
         paint(np.random.default_rng(0), "portrait", moustache=True)
     with pytest.raises(InputError, match="a picture has one of"):
         paint(np.random.default_rng(0), "house", day=True, night=True)
+    with pytest.raises(InputError, match="a house has one of them"):
+        paint(np.random.default_rng(0), "house", lawn=True, snow=True)
     with pytest.raises(InputError, match="were ruled out"):
         paint(np.random.default_rng(0), "house", day=False, dusk=False, night=False)
 
@@ -111,12 +119,20 @@ def test_it_is_small() -> None:
     assert not [file for file in WEIGHTS.rglob("*") if file.suffix in (".bin", ".pt", ".ckpt", ".pkl")]
 
 
-def test_the_reader_reads_paintings() -> None:
-    pairs = paintings(200)
-    readings = read_many([picture for picture, _ in pairs])
+def test_pictures_survive_the_autoencoder_and_the_reader_reads_them(terrarium: negativa.Studio) -> None:
+    """A hundred held-out paintings; `make report` measures a thousand."""
+    pairs = paintings(100)
+    vae = terrarium.denoiser.vae
+    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture, _ in pairs])).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.inference_mode():
+        means = torch.cat([vae.encode(part).latent_dist.mean for part in pixels.split(10)])
+    restored = [terrarium.denoiser.decode(mean * vae.config.scaling_factor) for mean in means]
+    errors = [np.mean((np.asarray(a, float) - np.asarray(b, float)) ** 2) for (a, _), b in zip(pairs, restored, strict=True)]
+    assert np.mean(10 * np.log10(255**2 / np.array(errors))) >= 27
+    readings = read_many(restored)
     for name in ATTRIBUTES:
         right = [(reading[name] > 0.5) == truth.get(name, False) for reading, (_, truth) in zip(readings, pairs, strict=True)]
-        assert np.mean(right) >= 0.97, name
+        assert np.mean(right) >= 0.97, name  # 98 % wanted; one more error is allowed to so small a sample
     with pytest.raises(InputError, match="64x64 was given; allowed: 128x128"):
         negativa.terrarium.read(Image.new("RGB", (64, 64)))
 

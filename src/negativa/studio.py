@@ -55,6 +55,7 @@ class Studio:
         self.denoiser = denoiser
         self.engine = Engine(denoiser.predict, FixedRows if reproducible else RowBudget, merge)
         self._decoding_seconds = 0.0
+        self._reproducible = reproducible
         self._check_steps = cache(lambda name, steps: check_steps(name, denoiser.scheduler, steps))
 
     @property
@@ -87,10 +88,9 @@ class Studio:
                 yield index, walk(recipe, shape, self.denoiser.scheduler)
 
         for running in self.engine.run(walks()):
-            if running.latents is None:
-                recipe = kept[running.key]
-                yield Stepped(running.key, running.taken, evaluations(recipe.sampler, recipe.steps))
-            else:
+            recipe = kept[running.key]
+            yield Stepped(running.key, running.taken, evaluations(recipe.sampler, recipe.steps))
+            if running.latents is not None:
                 yield self._finish(kept.pop(running.key), running, running.latents)
 
     def complete(self, recipe: Recipe) -> Recipe:
@@ -128,12 +128,16 @@ class Studio:
         started = time.perf_counter()
         image = self.denoiser.decode(latents)
         self._decoding_seconds += time.perf_counter() - started
+        notices = self.notices(recipe)
+        if not latents.isfinite().all():
+            notices += ("the network's numbers ran out of range, the picture means nothing; try float32 or a smaller scale",)
         receipt = Receipt(
             recipe=recipe,
             rows_asked=running.rows_asked,
             rows_run=running.rows_run,
             seconds=round(time.perf_counter() - running.started, 3),
-            notices=self.notices(recipe),
+            notices=notices,
+            reproducible=self._reproducible,
             versions=_versions(),
             device=self.denoiser.device,
             dtype=self.denoiser.dtype,
@@ -163,13 +167,13 @@ def load(
 
     from negativa.denoisers.checkpoints import open_model, quiet
 
-    quiet()
     place = device_of(device)
     dtypes = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16")}
     if dtype is not None and dtype not in dtypes:
         raise InputError(f"dtype: {dtype!r} was given; allowed: {', '.join(dtypes)}")
     kind = dtypes[dtype] if dtype else torch.float16 if place.type == "cuda" else torch.float32
-    return Studio(open_model(model, place, kind, config), reproducible)
+    with quiet():
+        return Studio(open_model(model, place, kind, config), reproducible)
 
 
 def device_of(name: str | None) -> torch.device:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
 
 from negativa.denoisers.denoiser import Denoiser
 from negativa.denoisers.sd import StableDiffusion
@@ -31,7 +32,8 @@ WANTED: Final = [
     "vae/*.safetensors",
     "text_encoder/*.safetensors",
 ]
-UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+UNWANTED: Final = ["*.fp16.*", "*.bf16.*", "*non_ema*"]
+WEIGHTS: Final = "diffusion_pytorch_model.safetensors"
 
 
 def open_model(model: str, device: torch.device, dtype: torch.dtype, config: str | None = None) -> Denoiser:
@@ -41,9 +43,13 @@ def open_model(model: str, device: torch.device, dtype: torch.dtype, config: str
     Raises `ModelError` if there is none, or it cannot be read.
     """
     path = BUILT_IN.get(model, Path(model))
-    if path.is_dir():
+    try:
+        folder, file = path.is_dir(), path.is_file()
+    except OSError as error:
+        raise ModelError(f"model: {model[:80]!r} cannot be looked up: {error.strerror}") from error
+    if folder:
         return _folder(model, path, device, dtype)
-    if path.is_file():
+    if file:
         return _single_file(model, path, device, dtype, config)
     return _folder(model, _download(model), device, dtype)
 
@@ -54,8 +60,8 @@ def _download(model: str) -> Path:
         kinds = "a diffusers folder, a .safetensors file or a hub id (owner/name)"
         raise ModelError(f"model: there is no {model!r}; {nearest(model, BUILT_IN)}, {kinds}")
     try:
-        return Path(snapshot_download(model, allow_patterns=WANTED))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        return Path(snapshot_download(model, allow_patterns=WANTED, ignore_patterns=UNWANTED))
+    except Exception as error:  # the hub's client raises its transport's errors as they are
         raise ModelError(
             f"model: {model!r} is no folder here and could not be fetched from the hub: {_first_line(error)}"
         ) from error
@@ -71,18 +77,18 @@ def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -
         _refuse_pickle(name, folder / part)
     try:
         unet, vae, text_encoder = (
-            kind.from_pretrained(folder, subfolder=part, torch_dtype=dtype, use_safetensors=True)
+            kind.from_pretrained(folder, subfolder=part, torch_dtype=dtype, use_safetensors=True).to(device)
             for kind, part in ((UNet2DConditionModel, "unet"), (AutoencoderKL, "vae"), (CLIPTextModel, "text_encoder"))
         )
         if not any((folder / "tokenizer" / file).is_file() for file in ("tokenizer.json", "vocab.json")):
             raise FileNotFoundError("its tokenizer has no vocabulary")  # transformers would make an empty one
         tokenizer = CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer")
         scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
-    except UNREADABLE as error:
+        if not isinstance(scheduler, dict) or "num_train_timesteps" not in scheduler:
+            raise ValueError("its scheduler has no schedule")  # diffusers would take its defaults
+    except Exception as error:  # a damaged file comes out of four libraries, one of which raises bare Exception
         raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}") from error
-    parts = (unet.to(device), vae.to(device), text_encoder.to(device), tokenizer, scheduler)
-    weights = sorted((folder / "unet").glob("*.safetensors"))
-    return StableDiffusion(name, _hash(weights), *parts)
+    return _assembled(name, _hash(folder / "unet" / WEIGHTS), unet, vae, text_encoder, tokenizer, scheduler)
 
 
 def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype, config: str | None) -> StableDiffusion:
@@ -95,11 +101,22 @@ def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype
         pipeline = StableDiffusionPipeline.from_single_file(
             str(path), config=config, torch_dtype=dtype, safety_checker=None, feature_extractor=None
         ).to(device)
-    except UNREADABLE as error:
+    except Exception as error:  # as above
         raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}") from error
-    scheduler = dict(pipeline.scheduler.config)
-    parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.tokenizer, scheduler)
-    return StableDiffusion(name, _hash([path]), *parts)
+    parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.tokenizer)
+    return _assembled(name, _hash(path), *parts, dict(pipeline.scheduler.config))
+
+
+def _assembled(name: str, digest: str, unet, vae, text_encoder, tokenizer, scheduler: dict[str, Any]) -> StableDiffusion:
+    """The parts as one model. Raises `ModelError` if they do not fit together, as those of an inpainting model."""
+    fits = (
+        unet.config.in_channels == unet.config.out_channels == vae.config.latent_channels
+        and unet.config.cross_attention_dim == text_encoder.config.hidden_size
+        and isinstance(unet.config.sample_size, int)
+    )
+    if not fits:
+        raise ModelError(f"model: the parts of {name!r} are not those of text-to-image Stable Diffusion 1.x or 2.x")
+    return StableDiffusion(name, digest, unet, vae, text_encoder, tokenizer, scheduler)
 
 
 def _index(name: str, folder: Path) -> dict[str, Any]:
@@ -119,23 +136,29 @@ def _refuse_pickle(name: str, part: Path) -> None:
         )
 
 
-def _hash(files: list[Path]) -> str:
-    if len(files) != 1:
+def _hash(file: Path) -> str:
+    if not file.is_file():
         return ""
-    with files[0].open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:10]
+    with file.open("rb") as weights:
+        return hashlib.file_digest(weights, "sha256").hexdigest()[:10]
 
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def quiet() -> None:
-    """Keep the libraries' own progress bars and warnings off the screen."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    for library in (diffusers_logging, transformers_logging):
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' own progress bars and warnings off the screen for a while."""
+    libraries = (diffusers_logging, transformers_logging)
+    before = [(library.get_verbosity(), library.is_progress_bar_enabled()) for library in libraries]
+    for library in libraries:
         library.set_verbosity_error()
         library.disable_progress_bar()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for library, (verbosity, bars) in zip(libraries, before, strict=True):
+            library.set_verbosity(verbosity)
+            if bars:
+                library.enable_progress_bar()

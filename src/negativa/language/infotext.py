@@ -22,8 +22,9 @@ from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import SAMPLERS
 
 MARK: Final = "Negative prompt:"
-PAIR: Final = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+PAIR: Final = re.compile(r'\s*(\w[\w \-/]{1,60}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 LEAST_PAIRS: Final = 3
+USED: Final = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model", "Model hash", "RNG", "Version"}
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,15 @@ class Infotext:
         for name, key, kind in (("steps", "Steps", int), ("scale", "CFG scale", float), ("seed", "Seed", int)):
             if key in known:
                 values[name] = _converted(kind, key, known[key])
-        if size := re.fullmatch(r"(\d+)x(\d+)", known.get("Size", "")):
+        if size := re.fullmatch(r"(\d{1,5})x(\d{1,5})", known.get("Size", "")):
             values |= {"width": int(size[1]), "height": int(size[2])}
         if (sampler := self._sampler()) is not None:
             values["sampler"] = sampler
         return Recipe.from_dict(values)
+
+    def unused(self) -> list[str]:
+        """The settings that a recipe has no place for."""
+        return [key for key in self.settings if key not in USED]
 
     def _sampler(self) -> str | None:
         written, schedule = self.settings.get("Sampler"), self.settings.get("Schedule type", "Automatic")

@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from negativa.errors import InputError, OutputError, nearest
 from negativa.language import infotext
+from negativa.language.infotext import Infotext
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
 
@@ -28,33 +29,44 @@ QUALITY: Final = 95
 class Made:
     """What a picture file says of itself.
 
-    `parameters` is the infotext as written ("" if none), `recipe` what of it can be carried out again, `receipt` ours
-    as plain values (None in the pictures of others).
+    `parameters` is the infotext as written ("" if none), `infotext` what it says, `receipt` ours as plain values (None
+    in the pictures of others).
     """
 
-    recipe: Recipe
     parameters: str
-    settings: dict[str, str]
+    infotext: Infotext
     receipt: dict[str, Any] | None
+
+    @property
+    def recipe(self) -> Recipe:
+        """What of it can be carried out again. Raises `InputError` if it names a sampler or value that we do not have."""
+        return self.infotext.recipe() if self.receipt is None else Recipe.from_dict(self.receipt["recipe"])
 
 
 def check_target(path: Path, overwrite: bool = False) -> None:
     """Raise `OutputError` or `InputError` if a picture cannot be written there: worth knowing before the work."""
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"out: {str(path)!r} was given; {nearest(path.suffix, FORMATS)}")
-    if not path.parent.is_dir():
+    try:
+        there, folder, parent = path.exists(), path.is_dir(), path.parent.is_dir()
+    except OSError as error:
+        raise OutputError(f"out: {str(path)!r} cannot be written: {error.strerror}") from error
+    if not parent:
         raise OutputError(f"out: there is no folder {str(path.parent)!r}")
-    if path.is_dir() or (path.exists() and not overwrite):
+    if folder:
+        raise OutputError(f"out: {str(path)!r} is a folder; allowed: a file in it")
+    if there and not overwrite:
         raise OutputError(f"out: {str(path)!r} is there already; allowed: a new name, or --overwrite")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"out: the folder {str(path.parent)!r} cannot be written to")
 
 
-def save(path: Path, image: Image.Image, receipt: Receipt, overwrite: bool = False) -> None:
+def save(path: str | os.PathLike[str], image: Image.Image, receipt: Receipt, overwrite: bool = False) -> None:
     """Write a picture with its infotext and receipt; the file appears whole, under its name, or not at all.
 
     Raises `InputError` for an unknown file type, `OutputError` if the file exists or cannot be written.
     """
+    path = Path(path)
     check_target(path, overwrite)
     kind = FORMATS[path.suffix.lower()]
     text, own = infotext.write(receipt), receipt.to_json()
@@ -69,7 +81,7 @@ def save(path: Path, image: Image.Image, receipt: Receipt, overwrite: bool = Fal
         exif[Base.ImageDescription] = json.dumps({CHUNK: json.loads(own)})
         exif.get_ifd(IFD.Exif)[Base.UserComment] = UNICODE + text.encode("utf-16-be")
         options = {"exif": exif, "quality": QUALITY}
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    part = path.with_name(f".negativa-{uuid.uuid4().hex[:12]}")
     try:
         try:
             with part.open("xb") as file:
@@ -79,8 +91,9 @@ def save(path: Path, image: Image.Image, receipt: Receipt, overwrite: bool = Fal
             part.unlink(missing_ok=True)
     except FileExistsError as error:
         raise OutputError(f"out: {str(path)!r} is there already; allowed: a new name, or --overwrite") from error
-    except OSError as error:
-        raise OutputError(f"out: {str(path)!r} could not be written: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"out: {str(path)!r} could not be written: {reason}") from error
 
 
 def read(path: str | os.PathLike[str]) -> Made:
@@ -95,25 +108,24 @@ def read(path: str | os.PathLike[str]) -> Made:
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no picture, or a damaged one"
         raise InputError(f"picture: {os.fspath(path)!r} could not be read: {reason}") from error
-    if own is not None and isinstance(own.get("recipe"), dict):
-        return Made(Recipe.from_dict(own["recipe"]), text, dict(infotext.parse(text).settings), own)
+    if isinstance(own, dict) and isinstance(own.get("recipe"), dict):
+        return Made(text, infotext.parse(text), own)
     if not text.strip():
         raise InputError(f"picture: {os.fspath(path)!r} does not say what made it; allowed: a file with a 'parameters' text")
     if text.lstrip().startswith("{"):
         raise InputError(f"picture: the 'parameters' of {os.fspath(path)!r} are another program's JSON; allowed: infotext")
-    known = infotext.parse(text)
-    return Made(known.recipe(), text, dict(known.settings), None)
+    return Made(text, infotext.parse(text), None)
 
 
-def _notes(image: Image.Image) -> tuple[dict[str, Any] | None, str]:
+def _notes(image: Image.Image) -> tuple[object, str]:
     """Our receipt, if there is one, and the infotext."""
     exif = image.getexif()
     text = str(image.info.get("parameters", ""))
     comment = exif.get_ifd(IFD.Exif).get(Base.UserComment, b"")
     if isinstance(comment, bytes) and comment.startswith(UNICODE):
         text = _decoded(comment.removeprefix(UNICODE))
-    own = _json(image.info.get(CHUNK))
-    return own if own is not None else (_json(exif.get(Base.ImageDescription)) or {}).get(CHUNK), text
+    own = _json(image.info.get(CHUNK)) or (_json(exif.get(Base.ImageDescription)) or {}).get(CHUNK)
+    return own, text
 
 
 def _decoded(raw: bytes) -> str:

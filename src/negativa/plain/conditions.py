@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from negativa.errors import InputError, nearest
+from negativa.plain.knobs import number, text
 
 NothingKind = Literal["empty", "zeros", "dropped"]
 NOTHINGS: Final[dict[NothingKind, str]] = {
@@ -33,7 +33,7 @@ class Nothing:
     kind: NothingKind = "empty"
 
     def __post_init__(self) -> None:
-        if self.kind not in NOTHINGS:
+        if not isinstance(self.kind, str) or self.kind not in NOTHINGS:
             raise InputError(f"nothing: {self.kind!r} was given; {nearest(str(self.kind), NOTHINGS)}")
 
 
@@ -55,8 +55,7 @@ class Negative:
     stop: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.condition, str):
-            raise InputError(f"negative: {self.condition!r} was given; allowed: a text")
+        text("negative", self.condition)
         for field in ("weight", "start", "stop"):
             object.__setattr__(self, field, number(f"negative {field}", getattr(self, field)))
         check_window("negative", self.start, self.stop)
@@ -75,10 +74,3 @@ def check_window(field: str, start: float, stop: float) -> None:
     """Raise `InputError` unless 0 <= start <= stop <= 1."""
     if not 0 <= start <= stop <= 1:
         raise InputError(f"{field} start and stop: {start:g} and {stop:g} were given; allowed: 0 <= start <= stop <= 1")
-
-
-def number(field: str, value: object) -> float:
-    """`value` as a finite float. Raises `InputError` if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{field}: {value!r} was given; allowed: a finite number")
-    return float(value)

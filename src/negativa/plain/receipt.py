@@ -29,6 +29,7 @@ class Receipt:
     dtype: str = "float32"
     model_hash: str = ""
     latents_hash: str = ""
+    reproducible: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the recipe's hash beside it."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from negativa.errors import InputError, nearest
 from negativa.plain import samplers
-from negativa.plain.conditions import Negative, Nothing, NothingKind, check_window, number
-
-LARGEST_SEED: Final = 2**64 - 1
-LARGEST_SIDE: Final = 8192
-MOST_STEPS: Final = 1000
+from negativa.plain.conditions import Negative, Nothing, NothingKind, check_window
+from negativa.plain.knobs import KNOBS, number, text
 
 Negatives = str | Negative | Sequence[str | Negative] | None
 
@@ -30,26 +27,26 @@ class Recipe:
     Raises `InputError` for a value of the wrong type or out of range.
     """
 
-    prompt: str = ""
-    negative: tuple[Negative, ...] = field(default=())
-    seed: int = 0
-    steps: int = 30
-    scale: float = 7.5
-    sampler: str = "euler_a"
-    rule: str = "cfg"
-    window: tuple[float, float] = (0.0, 1.0)
-    nothing: NothingKind = "empty"
-    width: int | None = None
-    height: int | None = None
-    model: str | None = None
+    prompt: str
+    negative: tuple[Negative, ...]
+    seed: int
+    steps: int
+    scale: float
+    sampler: str
+    rule: str
+    window: tuple[float, float]
+    nothing: NothingKind
+    width: int | None
+    height: int | None
+    model: str | None
 
     def __init__(
         self,
         prompt: str = "",
         negative: Negatives = None,
-        seed: int = 0,
-        steps: int = 30,
-        scale: float = 7.5,
+        seed: int = KNOBS["seed"].default,
+        steps: int = KNOBS["steps"].default,
+        scale: float = KNOBS["scale"].default,
         sampler: str = "euler_a",
         rule: str = "cfg",
         window: Sequence[float] = (0.0, 1.0),
@@ -62,20 +59,17 @@ class Recipe:
             raise InputError(f"window: {window!r} was given; allowed: two numbers, start and stop, in 0..1")
         start, stop = (number("window", value) for value in window)
         check_window("window", start, stop)
-        values = {
-            "prompt": _text("prompt", prompt),
+        values: dict[str, Any] = {
+            "prompt": text("prompt", prompt),
             "negative": _negatives(negative),
-            "seed": _whole("seed", seed, 0, LARGEST_SEED),
-            "steps": _whole("steps", steps, 1, MOST_STEPS),
-            "scale": number("scale", scale),
-            "sampler": samplers.known(_text("sampler", sampler)),
-            "rule": _text("rule", rule),
+            "sampler": samplers.known(text("sampler", sampler)),
+            "rule": text("rule", rule),
             "window": (start, stop),
             "nothing": Nothing(nothing).kind,
-            "width": None if width is None else _whole("width", width, 1, LARGEST_SIDE),
-            "height": None if height is None else _whole("height", height, 1, LARGEST_SIDE),
-            "model": None if model is None else _text("model", model),
+            "model": None if model is None else text("model", model),
         }
+        numbers = {"seed": seed, "steps": steps, "scale": scale, "width": width, "height": height}
+        values |= {name: KNOBS[name].check(name, value) for name, value in numbers.items()}
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -104,10 +98,10 @@ class Recipe:
         return cls(**values)
 
     @classmethod
-    def from_json(cls, text: str) -> Recipe:
+    def from_json(cls, line: str) -> Recipe:
         """The inverse of `to_json`. Raises `InputError` for text that is not JSON or holds an unknown field."""
         try:
-            values = json.loads(text)
+            values = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise InputError(f"recipe: the text is not JSON ({error}); allowed: what Recipe.to_json writes") from error
         return cls.from_dict(values)
@@ -115,8 +109,8 @@ class Recipe:
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits that are the same for equal recipes, in every process and version of Python."""
-        text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        line = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(line.encode()).hexdigest()[:16]
 
 
 def _known_fields(values: Mapping[str, Any]) -> None:
@@ -150,19 +144,3 @@ def _negative(given: Any) -> Negative:
     if isinstance(given, str):
         return Negative(given)
     raise InputError(f"negative: {given!r} was given; allowed: a text or a Negative")
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{name}: {value!r} was given; allowed: a text")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{name}: the text holds half a character (a lone surrogate); allowed: valid Unicode") from error
-    return value
-
-
-def _whole(name: str, value: object, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InputError(f"{name}: {value!r} was given; allowed: a whole number from {least} to {most}")
-    return value

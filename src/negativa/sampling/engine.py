@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from negativa.errors import ModelError
 from negativa.plain.conditions import Condition
 from negativa.sampling.budget import FixedRows, RowBudget
 from negativa.sampling.walk import Ask, Walk
@@ -112,14 +113,16 @@ class Engine:
         return done
 
     def _call(self, rows: list[tuple[Tensor, float, Condition]], budget: RowBudget | FixedRows) -> Iterable[Tensor]:
-        import torch
-
         started = time.perf_counter()
+        predictions: Tensor | None = None
         try:
             predictions = self.predict(*zip(*rows, strict=True))
-        except torch.OutOfMemoryError:
-            if len(rows) == 1:
+        except RuntimeError as error:  # torch.OutOfMemoryError among them
+            if not _memory_is_short(error):
                 raise
+            if len(rows) == 1:
+                raise ModelError(f"width and height: {_size(rows)} latents do not fit into the device's memory") from error
+        if predictions is None:  # only now has the failed call let go of what it held
             budget.shrink(len(rows))
             half = (len(rows) + 1) // 2
             return [*self._call(rows[:half], budget), *self._call(rows[half:], budget)]
@@ -127,6 +130,17 @@ class Engine:
         self.network_seconds += seconds
         budget.learn(len(rows), seconds)
         return predictions
+
+
+def _memory_is_short(error: RuntimeError) -> bool:
+    import torch
+
+    words = str(error).lower()  # the CPU's allocator has no error of its own
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in words or "can't allocate memory" in words
+
+
+def _size(rows: list[tuple[Tensor, float, Condition]]) -> str:
+    return "x".join(map(str, rows[0][0].shape[:0:-1]))
 
 
 def _content(latents: Tensor) -> bytes:

@@ -47,11 +47,14 @@ class Steps:
 
 def check_steps(name: str, config: Mapping[str, Any], steps: int) -> None:
     """Raise `InputError` for a number of steps that the sampler cannot take on this schedule."""
-    scheduler = scheduler_class(SAMPLERS[name].scheduler).from_config(config)
+    scheduler = scheduler_class(SAMPLERS[name].scheduler).from_config(config, **SAMPLERS[name].settings)
     try:
         scheduler.set_timesteps(steps)
     except (ValueError, IndexError) as error:
         raise InputError(f"steps: {steps} was given; the sampler {name!r} says: {str(error).splitlines()[0]}") from error
+    times, known = scheduler.timesteps, scheduler.config.num_train_timesteps
+    if times.max() >= known or (steps > 1 and times.min() == times.max()):
+        raise InputError(f"steps: {steps} was given; allowed: fewer, this model's schedule has {known} timesteps")
 
 
 @cache

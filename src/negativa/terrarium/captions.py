@@ -11,13 +11,13 @@ from negativa.terrarium.scene import Scene, Truth
 
 EMPTY: Final = 0.08  # share of captions that say nothing
 BARE: Final = 0.36  # share that are one to three bare words: without them a one-word negative means nothing
-SILENT: Final = 0.3  # share of the rest that name the subject only
+SILENT: Final = 0.25  # share of the rest that name the subject only
 OPENINGS: Final = ("portrait of {}", "a portrait of {}", "photo of {}", "a picture of {}", "{}")
 PLACES: Final = ("at ", "by ", "in ")
 
 
 def caption(truth: Truth, rng: np.random.Generator) -> str:
-    """A caption for a picture of this truth; mentions an attribute at most as often as its `mention` says."""
+    """A caption for a picture of this truth; its sentences mention an attribute at most as often as its `mention` says."""
     scene = next(scene for name, scene in SCENES.items() if truth.get(name))
     kind = rng.random()
     if kind < EMPTY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from negativa.errors import InputError
 from negativa.terrarium.canvas import Canvas, Colour, any_colour, darker, lighter, mix
 from negativa.terrarium.scene import Attribute, Draw, Scene, Truth
 
@@ -20,19 +21,21 @@ EARTH: Colour = (184, 160, 128)
 
 ATTRIBUTES = (
     Attribute("lawn", "a lawn", 0.3),
-    Attribute("snow", "in the snow", 0.4),
-    Attribute("tree", "a tree", 0.35),
-    Attribute("fence", "a fence", 0.35),
-    Attribute("smoke", "smoke", 0.35),
-    Attribute("flowers", "flowers", 0.4),
-    Attribute("car", "a car", 0.4),
+    Attribute("snow", "in the snow", 0.5),
+    Attribute("tree", "a tree", 0.5),
+    Attribute("fence", "a fence", 0.5),
+    Attribute("smoke", "smoke", 0.5),
+    Attribute("flowers", "flowers", 0.5),
+    Attribute("car", "a car", 0.5),
     Attribute("day", "by day", 0.25),
-    Attribute("dusk", "at dusk", 0.4),
-    Attribute("night", "at night", 0.4),
+    Attribute("dusk", "at dusk", 0.5),
+    Attribute("night", "at night", 0.5),
 )
 
 
 def draw(draw: Draw) -> None:
+    if draw.given.get("lawn") and draw.given.get("snow"):
+        raise InputError("attributes: 'lawn' and 'snow' were given; a house has one of them, or bare ground")
     time = draw.choice({"day": 0.55, "dusk": 0.2, "night": 0.25})
     lawn = draw.flag("lawn", 0.72 if time == "day" else 0.45, draw.given.get("snow") is not True)
     draw.flag("snow", 0.45 if time == "day" else 0.7, not lawn)

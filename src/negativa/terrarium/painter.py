@@ -19,16 +19,19 @@ ATTRIBUTES: tuple[str, ...] = (*SCENES, *(a.name for scene in SCENES.values() fo
 def paint(rng: np.random.Generator, kind: str | None = None, **attributes: bool) -> tuple[Image.Image, Truth]:
     """Paint one picture.
 
-    `kind`: "portrait" or "house", drawn if None. `attributes` fixes some of them, named as in captions with an
-    underscore for a space (`mustache=False, brown_hair=True`); the rest is drawn at the world's rates.
+    `kind`: "portrait" or "house", drawn among those that have the attributes if None. `attributes` fixes some of them,
+    named as in captions with an underscore for a space (`mustache=False, brown_hair=True`); the rest is drawn at the
+    world's rates.
     Returns the picture (128x128, RGB) and its truth, attribute -> bool.
     Raises `InputError` for an unknown kind or attribute.
     """
-    drawn = list(SCENES)[int(rng.integers(len(SCENES)))]
     if kind is not None and kind not in SCENES:
         raise InputError(f"kind: {kind!r} is no kind of scene; {nearest(kind, SCENES)}")
-    scene = SCENES[kind or drawn]
-    truth = scene.truth(rng, {name.replace("_", " "): bool(value) for name, value in attributes.items()})
+    given = {name.replace("_", " "): bool(value) for name, value in attributes.items()}
+    fitting = [scene for scene in SCENES.values() if given.keys() <= {a.name for a in scene.attributes}]
+    drawn = (fitting or list(SCENES.values()))[int(rng.integers(len(fitting) or len(SCENES)))]
+    scene = SCENES[kind] if kind else drawn
+    truth = scene.truth(rng, given)
     canvas = Canvas()
     scene.paint(canvas, truth, rng)
     return canvas.picture(), truth

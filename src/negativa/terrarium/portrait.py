@@ -28,14 +28,14 @@ ATTRIBUTES = (
     Attribute("man", "a man", 1.0),
     Attribute("woman", "a woman", 1.0),
     Attribute("mustache", "a mustache", 0.33),
-    Attribute("beard", "a beard", 0.4),
-    Attribute("glasses", "glasses", 0.4),
-    Attribute("hat", "a hat", 0.4),
-    Attribute("smile", "a smile", 0.35),
-    Attribute("earrings", "earrings", 0.4),
-    Attribute("long hair", "long hair", 0.35),
-    *(Attribute(name, name, 0.3) for name in HAIR),
-    *(Attribute(name, f"a {name}", 0.25) for name in BACKGROUND),
+    Attribute("beard", "a beard", 0.55),
+    Attribute("glasses", "glasses", 0.55),
+    Attribute("hat", "a hat", 0.55),
+    Attribute("smile", "a smile", 0.55),
+    Attribute("earrings", "earrings", 0.55),
+    Attribute("long hair", "long hair", 0.45),
+    *(Attribute(name, name, 0.4) for name in HAIR),
+    *(Attribute(name, f"a {name}", 0.35) for name in BACKGROUND),
 )
 
 

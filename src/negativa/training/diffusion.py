@@ -76,7 +76,8 @@ def latents_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, k
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
                 encoded.append(vae.encode(to_tensor(pictures[i : i + BATCH]).to(device)).latent_dist.mean.float().cpu())
             yield Progress("encoding", min(i + BATCH, len(pictures)), len(pictures))
-        torch.save(torch.cat(encoded), kept)
+        torch.save(torch.cat(encoded), kept.with_suffix(".part"))
+        kept.with_suffix(".part").replace(kept)
     means = torch.load(kept, weights_only=True, map_location=device)
     vae.register_to_config(scaling_factor=float(1 / means.std()))
     return means * vae.config.scaling_factor

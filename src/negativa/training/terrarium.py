@@ -13,7 +13,7 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from torch import nn
 
-from negativa.errors import InputError
+from negativa.errors import InputError, OutputError
 from negativa.terrarium.captions import caption
 from negativa.training import data, diffusion, reader, tokenizer, vae
 from negativa.training.loop import train
@@ -62,11 +62,10 @@ def run(settings: Settings) -> Iterator[Progress]:
         restored = reader.through(autoencoder, pictures[::3], device, 0.35, settings.seed)
         return np.concatenate([pictures, restored]), np.concatenate([truths, truths[::3]])
 
-    judge = reader.build()
+    judge, rng = reader.build(), np.random.default_rng(settings.seed)
     yield from part("reader", judge, lambda m, rng, _: reader.loss(m, *seen(), rng, device), settings.reader_steps, 1e-3)
 
-    rng = np.random.default_rng(settings.seed)
-    words = tokenizer.learn(caption(data.truth_of(row), rng) for row in truths)
+    words = tokenizer.learned((caption(data.truth_of(row), rng) for row in truths), folder / "tokenizer")
     networks, schedule = diffusion.build(words), diffusion.scheduler()
     signal = schedule.alphas_cumprod.to(device)
     yield from part(
@@ -83,8 +82,11 @@ def _same_world(settings: Settings) -> None:
     """Refuse to go on in a folder that was begun with other pictures."""
     begun, now = settings.folder / "begun.json", {"seed": settings.seed, "pictures": settings.pictures}
     if not begun.exists():
-        settings.folder.mkdir(parents=True, exist_ok=True)
-        begun.write_text(json.dumps(now))
+        try:
+            settings.folder.mkdir(parents=True, exist_ok=True)
+            begun.write_text(json.dumps(now))
+        except OSError as error:
+            raise OutputError(f"folder: {str(settings.folder)!r} cannot be written: {error.strerror}") from error
     elif (before := json.loads(begun.read_text())) != now:
         raise InputError(f"folder: {str(settings.folder)!r} was begun with {before}; allowed: the same, or another folder")
 

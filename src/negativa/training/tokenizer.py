@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 from tokenizers import models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
@@ -27,3 +28,14 @@ def learn(captions: Iterable[str]) -> CLIPTokenizer:
     words += [joined for joined in dict.fromkeys(a + b for a, b in merges) if joined not in words]
     words += ["<|startoftext|>", "<|endoftext|>"]
     return CLIPTokenizer(vocab={word: i for i, word in enumerate(words)}, merges=merges, model_max_length=LENGTH)
+
+
+def learned(captions: Iterable[str], kept: Path) -> CLIPTokenizer:
+    """The tokenizer in the folder `kept`, learned now if there is none; its numbers are what the text encoder knows."""
+    if not kept.exists():
+        words = learn(captions)
+        part = kept.with_suffix(".part")
+        words.save_pretrained(part)
+        words.backend_tokenizer.model.save(str(part))  # vocab.json and merges.txt, for older readers
+        part.replace(kept)
+    return CLIPTokenizer.from_pretrained(kept)

@@ -14,9 +14,13 @@ import typer
 from negativa.apps.cli.screen import progress, say
 from negativa.errors import InputError
 from negativa.plain.conditions import Negative
-from negativa.plain.recipe import LARGEST_SEED, Recipe
+from negativa.plain.knobs import KNOBS
+from negativa.plain.recipe import Recipe
 
-WEIGHTED = re.compile(r"(?P<text>.*?):(?P<weight>-?\d*\.?\d+)(?::(?P<start>\d*\.?\d+):(?P<stop>\d*\.?\d+))?", re.DOTALL)
+NUMBER = r"\d*\.?\d+"
+WINDOW = rf"(?P<start>{NUMBER})(?::(?P<stop>{NUMBER}))?"
+WEIGHTED = re.compile(rf"(?P<text>.*?[^\d.]):(?P<weight>-?{NUMBER})(?::{WINDOW})?", re.DOTALL)
+MOST = 100_000  # pictures of one command
 
 
 def generate(
@@ -25,17 +29,18 @@ def generate(
         list[str] | None,
         typer.Option("--negative", "-n", metavar="TEXT[:WEIGHT[:START:STOP]]", help="What not to draw; may be repeated."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides the noise; drawn by lot if not given.")] = None,
+    seed: Annotated[int | None, typer.Option(help=f"{KNOBS['seed'].help} Drawn by lot if not given.")] = None,
     count: Annotated[int, typer.Option(help="How many pictures, of seeds one after another.")] = 1,
-    scale: Annotated[float | None, typer.Option(help="Guidance scale; 1 is the prompt alone.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps from noise to picture.")] = None,
+    scale: Annotated[float | None, typer.Option(help=KNOBS["scale"].help)] = None,
+    steps: Annotated[int | None, typer.Option(help=KNOBS["steps"].help)] = None,
     sampler: Annotated[str | None, typer.Option(help="See `negativa samplers`.")] = None,
     rule: Annotated[str | None, typer.Option(help="See `negativa rules`.")] = None,
     window: Annotated[str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act.")] = None,
     nothing: Annotated[str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped.")] = None,
-    width: Annotated[int | None, typer.Option(help="Pixels; the model's own size if not given.")] = None,
-    height: Annotated[int | None, typer.Option(help="Pixels; the model's own size if not given.")] = None,
+    width: Annotated[int | None, typer.Option(help=KNOBS["width"].help)] = None,
+    height: Annotated[int | None, typer.Option(help=KNOBS["height"].help)] = None,
     model: Annotated[str | None, typer.Option(help="terrarium, a folder, a .safetensors file, or a hub id.")] = None,
+    config: Annotated[str | None, typer.Option(help="Diffusers folder that describes a single file.")] = None,
     like: Annotated[Path | None, typer.Option(help="Start from the recipe of this picture.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write (.png, .jpg, .webp).")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same name.")] = False,
@@ -63,7 +68,12 @@ def generate(
     }
     if prompt is None and like is None:
         raise InputError("prompt: none was given; allowed: a text, or --like with a picture")
-    base = pictures.read(like).recipe if like else Recipe()
+    base = Recipe()
+    if like is not None:
+        made = pictures.read(like)
+        base = made.recipe
+        if made.receipt is None and (unused := made.infotext.unused()):
+            say(f"notice: not carried over from {like}: {', '.join(unused)}")
     recipe = base.replace(**{name: value for name, value in given.items() if value is not None})
     recipes = list(_seeds(recipe, count))
     targets = [_target(one, out, count, overwrite) for one in recipes]
@@ -74,7 +84,7 @@ def generate(
     from negativa.studio import Result, load
 
     build(recipe)
-    studio = load(recipe.model or "terrarium", device=device, dtype=dtype, reproducible=reproducible)
+    studio = load(recipe.model or "terrarium", device=device, dtype=dtype, reproducible=reproducible, config=config)
     said: set[str] = set()
     waiting = {one.seed: target for one, target in zip(recipes, targets, strict=True)}
     for event in progress(studio.stream(recipes), total=len(recipes)):
@@ -94,9 +104,14 @@ def generate(
 
 
 def parse_negative(text: str) -> Negative:
-    """A negative as written on the command line: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP."""
+    """A negative as written on the command line: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP.
+
+    A text that ends in a digit is taken whole ("at 10:30"). Raises `InputError` for a start without a stop.
+    """
     if (found := WEIGHTED.fullmatch(text)) is None:
         return Negative(text)
+    if found["start"] and not found["stop"]:
+        raise InputError(f"negative: {text!r} was given; allowed: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP")
     values: dict[str, Any] = {name: float(found[name]) for name in ("weight", "start", "stop") if found[name]}
     return Negative(found["text"], **values)
 
@@ -111,15 +126,16 @@ def parse_window(text: str) -> tuple[float, float]:
 
 
 def _seeds(recipe: Recipe, count: int) -> Iterator[Recipe]:
-    if count < 1 or recipe.seed + count - 1 > LARGEST_SEED:
-        raise InputError(f"count: {count} was given; allowed: 1 or more, with seeds up to {LARGEST_SEED}")
+    last = int(KNOBS["seed"].most)
+    if not 1 <= count <= MOST or recipe.seed + count - 1 > last:
+        raise InputError(f"count: {count} was given; allowed: from 1 to {MOST}, with seeds up to {last}")
     return (recipe.replace(seed=recipe.seed + i) for i in range(count))
 
 
 def _target(recipe: Recipe, out: Path | None, count: int, overwrite: bool) -> Path:
     """The file of one picture; names we make up ourselves step aside for files that are there."""
     if out is not None:
-        return out if count == 1 else out.with_stem(f"{out.stem}-{recipe.seed}")
+        return out if count == 1 or not out.name else out.with_stem(f"{out.stem}-{recipe.seed}")
     words = "-".join(re.findall(r"\w+", recipe.prompt.lower()))[:60] or "picture"
     name, number = f"{words}-{recipe.seed}", 1
     target = Path(f"{name}.png")

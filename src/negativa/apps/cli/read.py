@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from negativa.errors import InputError
+
+if TYPE_CHECKING:
+    from negativa.language.pictures import Made
 
 
 def read(
@@ -18,20 +23,33 @@ def read(
 
     made = pictures.read(picture)
     if as_json:
-        values = {"recipe": made.recipe.to_dict(), "settings": made.settings, "receipt": made.receipt}
+        values = {"recipe": _recipe(made), "settings": dict(made.infotext.settings), "receipt": made.receipt}
         print(json.dumps(values, ensure_ascii=False))
+        return
+    if made.receipt is None:
+        print(f"prompt     {made.infotext.prompt}\nnegative   {made.infotext.negative}")
+        for name, value in made.infotext.settings.items():
+            print(f"{name:<10} {value}")
         return
     recipe = made.recipe
     print(f"prompt     {recipe.prompt}")
     for one in recipe.negative:
         bounds = "" if (one.start, one.stop) == (0, 1) else f", from {one.start:g} to {one.stop:g}"
         print(f"negative   {one.condition}" + (f"  (weight {one.weight:g}{bounds})" if one.weight != 1 or bounds else ""))
-    if made.receipt is None:
-        rows = made.settings.items()
-    else:
-        rows = [(k, v) for k, v in recipe.to_dict().items() if k not in ("prompt", "negative")]
-        rows += [(k, made.receipt[k]) for k in ("rows_asked", "rows_run", "seconds", "device", "dtype") if k in made.receipt]
+    rows = [(k, v) for k, v in recipe.to_dict().items() if k not in ("prompt", "negative")]
+    rows += [(k, made.receipt[k]) for k in ("rows_asked", "rows_run", "seconds", "device", "dtype") if k in made.receipt]
     for name, value in rows:
         print(f"{name:<10} {value}")
-    for notice in (made.receipt or {}).get("notices", ()):
+    notices = made.receipt.get("notices")
+    for notice in notices if isinstance(notices, list) else ():
         print(f"notice     {notice}")
+
+
+def _recipe(made: Made) -> dict[str, Any] | None:
+    """The recipe as plain values, None where a picture of another program asks for what we do not have."""
+    try:
+        return made.recipe.to_dict()
+    except InputError:
+        if made.receipt is not None:
+            raise
+        return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from negativa.errors import InputError
+from negativa.plain.knobs import KNOBS
 
 app = typer.Typer(help="Train what ships with the package.", no_args_is_help=True)
 
@@ -20,15 +22,16 @@ def train() -> None:
 @app.command()
 def terrarium(
     minutes: Annotated[
-        float | None, typer.Option(help="How long all parts may train; the recipe's own steps if not given.")
+        float | None, typer.Option(help="How long what is left may train; the recipe's own steps if not given.")
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where checkpoints and the finished model go.")] = Path("terrarium-training"),
     seed: Annotated[int, typer.Option(help="Decides pictures, first weights and order.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
 ) -> None:
     """Paint terrarium's world and train its Stable Diffusion; run again to go on after an interruption."""
-    if minutes is not None and not minutes > 0:
+    if minutes is not None and not 0 < minutes < math.inf:
         raise InputError(f"minutes: {minutes!r} was given; allowed: a number above 0")
+    KNOBS["seed"].check("seed", seed)
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 

@@ -1,0 +1,77 @@
+"""Knobs: the numbers of a recipe, each with its default, range and help declared here once, for every app to draw."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from negativa.errors import InputError
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A number that may be set: its default, least and most allowed value, and a sentence of help.
+
+    `whole` numbers are int, others float; a default of None is filled in by the model.
+    """
+
+    default: Any
+    least: float
+    most: float
+    help: str
+    whole: bool = True
+
+    def check(self, field: str, value: object) -> float | None:
+        """The value as it is kept. Raises `InputError` if it is of the wrong kind or out of range."""
+        if value is None and self.default is None:
+            return None
+        kept = whole(field, value, int(self.least), int(self.most)) if self.whole else number(field, value)
+        if not self.least <= kept <= self.most:
+            raise InputError(f"{field}: {value!r} was given; allowed: from {self.least:g} to {self.most:g}")
+        return kept
+
+
+KNOBS: Final[dict[str, Knob]] = {
+    "seed": Knob(0, 0, 2**64 - 1, "Decides the noise."),
+    "steps": Knob(30, 1, 1000, "Steps from noise to picture."),
+    "scale": Knob(7.5, -1000.0, 1000.0, "Guidance scale; 1 is the prompt alone.", whole=False),
+    "width": Knob(None, 1, 8192, "Pixels; the model's own size if not given."),
+    "height": Knob(None, 1, 8192, "Pixels; the model's own size if not given."),
+}
+
+
+def number(field: str, value: object) -> float:
+    """`value` as a finite float, -0 as 0. Raises `InputError` if it is none."""
+    try:
+        if not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value):
+            return float(value) + 0.0
+    except OverflowError:  # a whole number beyond any float
+        pass
+    raise InputError(f"{field}: {_shown(value)} was given; allowed: a finite number")
+
+
+def whole(field: str, value: object, least: int, most: int) -> int:
+    """`value` as an int in least..most. Raises `InputError` if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InputError(f"{field}: {_shown(value)} was given; allowed: a whole number from {least} to {most}")
+    return value
+
+
+def text(field: str, value: object) -> str:
+    """`value` as a text that can be written down. Raises `InputError` if it is none."""
+    if not isinstance(value, str):
+        raise InputError(f"{field}: {_shown(value)} was given; allowed: a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{field}: the text holds half a character (a lone surrogate); allowed: valid Unicode") from error
+    return value
+
+
+def _shown(value: object) -> str:
+    try:
+        said = repr(value)
+    except ValueError:  # a whole number of more digits than Python prints
+        said = "a very large number"
+    return said if len(said) <= 80 else f"{said[:80]}…"
