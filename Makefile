@@ -29,7 +29,7 @@ fix: setup          ## mend style
 	$(BIN)/ruff format .
 
 bench: setup        ## speed beside diffusers' own pipeline
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py --write docs/speed.md
 
 report: setup       ## terrarium's figures over 100 seeds, into docs/terrarium.md
 	$(BIN)/python benchmarks/terrarium_report.py
