@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import typer
 
@@ -25,6 +26,7 @@ app.add_typer(train.app, name="train")
 
 def main() -> None:
     """Run the command; bad input ends in one sentence and status 2, Ctrl-C in status 130 with what is finished kept."""
+    warnings.filterwarnings("ignore", module="torchsde")  # it warns of rounding in the last digit of its own times
     try:
         app()
     except NegativaError as error:
