@@ -29,7 +29,6 @@ class Steps:
         self._takes_generator = "generator" in inspect.signature(kind.step).parameters
         self._generator = generator
         self.timesteps: torch.Tensor = self._scheduler.timesteps
-        self.evaluations = chosen.evaluations
 
     def first(self, start: torch.Tensor) -> torch.Tensor:
         """Start noise at the size this sampler begins with."""
