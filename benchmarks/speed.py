@@ -18,7 +18,8 @@ from diffusers import EulerAncestralDiscreteScheduler, StableDiffusionPipeline
 
 import negativa
 from negativa import Negative, Recipe
-from negativa.denoisers.checkpoints import BUILT_IN, quiet
+from negativa.denoisers.checkpoints import BUILT_IN
+from negativa.plain.quiet import quiet
 
 PROMPT, NEGATIVE, STEPS = "portrait of a man", "mustache", 30
 BASE = Recipe(PROMPT, NEGATIVE, steps=STEPS)

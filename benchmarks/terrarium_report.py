@@ -25,7 +25,7 @@ from negativa.terrarium.portrait import SCENE as PORTRAIT
 
 SEEDS = range(1000, 1100)
 FEW = SEEDS[:16]  # for each attribute in turn
-HELD_OUT = 1000  # painted pictures that no part has seen
+HELD_OUT = 500  # painted pictures that no part has seen
 DOCS = Path(__file__).parent.parent / "docs"
 Readings = list[dict[str, float]]
 

@@ -120,7 +120,7 @@ def test_it_is_small() -> None:
 
 
 def test_pictures_survive_the_autoencoder_and_the_reader_reads_them(terrarium: negativa.Studio) -> None:
-    """A hundred held-out paintings; `make report` measures a thousand."""
+    """A hundred held-out paintings; `make report` measures more."""
     pairs = paintings(100)
     vae = terrarium.denoiser.vae
     pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture, _ in pairs])).permute(0, 3, 1, 2) / 127.5 - 1

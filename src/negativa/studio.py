@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from negativa import rules
 from negativa.errors import InputError
 from negativa.plain.passes import NOTHING, POSITIVE, negative
+from negativa.plain.quiet import quiet
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import evaluations
@@ -165,7 +166,7 @@ def load(
     """
     import torch
 
-    from negativa.denoisers.checkpoints import open_model, quiet
+    from negativa.denoisers.checkpoints import open_model
 
     place = device_of(device)
     dtypes = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16")}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from negativa.errors import InputError
+from negativa.plain.quiet import quiet
 from negativa.terrarium.canvas import SIZE
 
 if TYPE_CHECKING:
@@ -46,4 +47,5 @@ def _network() -> Any:
     import torch
     from transformers import ResNetForImageClassification
 
-    return ResNetForImageClassification.from_pretrained(FOLDER, torch_dtype=torch.float32).eval()
+    with quiet():
+        return ResNetForImageClassification.from_pretrained(FOLDER, torch_dtype=torch.float32).eval()
