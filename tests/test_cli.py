@@ -104,9 +104,9 @@ def test_bad_input_is_a_sentence_and_status_2(case: str, tmp_path: Path) -> None
 
 def test_ctrl_c_ends_quietly_and_leaves_whole_files(folder: Path, tmp_path: Path) -> None:
     words = ("generate", "x", "--count", "500", "--steps", "5", "--model", str(folder), "--json")
-    with subprocess.Popen(
-        [*COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    listening = ["env", "--default-signal=INT", *COMMAND]  # a shell in the background has its children ignore it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*listening, *words], cwd=tmp_path, text=True, **pipes) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()  # the first picture is there
         process.send_signal(signal.SIGINT)
