@@ -21,8 +21,8 @@ from negativa import Negative, Recipe
 from negativa.denoisers.checkpoints import BUILT_IN
 from negativa.plain.quiet import quiet
 
-PROMPT, NEGATIVE, STEPS = "portrait of a man", "mustache", 30
-BASE = Recipe(PROMPT, NEGATIVE, steps=STEPS)
+PROMPT, NEGATIVE, STEPS, SCALE = "portrait of a man", "mustache", 30, 7.5
+BASE = Recipe(PROMPT, NEGATIVE, steps=STEPS, scale=SCALE)
 COLUMNS = ("a house", "a house, lawn", "a house in the snow")
 ROWS = (None, "tree, fence", "night")
 WINDOWS = [(i / 8, 1.0) for i in range(8)]
@@ -41,7 +41,7 @@ class Work:
 
 def call(pipeline: StableDiffusionPipeline, prompts: list[str], negatives: list[str] | None, seeds: list[int]) -> None:
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    pipeline(prompts, negative_prompt=negatives, num_inference_steps=STEPS, guidance_scale=7.5, generator=generators)
+    pipeline(prompts, negative_prompt=negatives, num_inference_steps=STEPS, guidance_scale=SCALE, generator=generators)
 
 
 def grid(pipeline: StableDiffusionPipeline) -> None:

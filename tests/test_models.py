@@ -166,6 +166,16 @@ def test_recipes_that_a_studio_cannot_carry_out(studio, change, words: str) -> N
     assert words in str(refusal.value)
 
 
+def test_what_a_recipe_leaves_open_is_the_models_own(studio) -> None:
+    complete = studio.complete(Recipe("portrait of a man"))
+    assert (complete.model, complete.scale, complete.width, complete.height) == (studio.denoiser.name, 7.5, 32, 32)
+    given = Recipe("portrait of a man", scale=0, width=64, height=32)
+    complete = studio.complete(given)
+    assert (complete.scale, complete.width, complete.height) == (0, 64, 32)
+    assert Recipe.from_json(given.to_json()) == given
+    assert negativa.load().complete(Recipe("portrait of a man")).scale < 7.5  # terrarium has one of its own
+
+
 def test_what_is_cut_from_a_long_prompt_is_said(studio) -> None:
     result = studio.generate(RECIPE.replace(prompt="mustache " * 10_000 + "end"))
     (notice,) = result.receipt.notices

@@ -91,7 +91,7 @@ def test_captions_say_what_is_there_part_of_the_time_and_never_negate() -> None:
                 assert not re.search(rf"\b{name}\b", text), (text, name)
     assert 0.04 < np.mean([text == "" for text in captions]) < 0.12
     mustached = [text for text, truth in zip(captions, truths, strict=True) if truth.get("mustache")]
-    assert 0.1 < np.mean(["mustache" in text for text in mustached]) < 0.4
+    assert 0.25 < np.mean(["mustache" in text for text in mustached]) < 0.5
     assert "mustache" in captions
 
 
@@ -110,7 +110,7 @@ def test_diffusers_alone_loads_and_draws_it(terrarium: negativa.Studio) -> None:
     theirs = pipeline(
         "portrait of a man", negative_prompt="mustache", num_inference_steps=10, generator=generator, output_type="latent"
     ).images[0]
-    ours = terrarium.generate(Recipe("portrait of a man", "mustache", seed=7, steps=10)).latents
+    ours = terrarium.generate(Recipe("portrait of a man", "mustache", seed=7, steps=10, scale=7.5)).latents
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
 
 

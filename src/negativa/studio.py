@@ -95,19 +95,21 @@ class Studio:
                 yield self._finish(kept.pop(running.key), running, running.latents)
 
     def complete(self, recipe: Recipe) -> Recipe:
-        """The recipe with this model's name and size where it leaves them open.
+        """The recipe with this model's name, scale and size where it leaves them open.
 
         Raises `InputError` for a rule, sampler, model or size that this studio does not have.
         """
         if recipe.model not in (None, self.denoiser.name):
             raise InputError(f"model: {recipe.model!r} was given; this studio has {self.denoiser.name!r}")
+        mine, factor = self.denoiser, self.denoiser.factor
+        own = {"model": mine.name, "scale": mine.scale, "width": mine.size, "height": mine.size}
+        recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
         rules.build(recipe)
         self._check_steps(recipe.sampler, recipe.steps)
-        factor, size = self.denoiser.factor, self.denoiser.size
-        for field, value in (("width", recipe.width), ("height", recipe.height)):
-            if value is not None and value % factor:
+        for field in ("width", "height"):
+            if (value := getattr(recipe, field)) % factor:
                 raise InputError(f"{field}: {value} was given; allowed: multiples of {factor}")
-        return recipe.replace(model=self.denoiser.name, width=recipe.width or size, height=recipe.height or size)
+        return recipe
 
     def notices(self, recipe: Recipe) -> tuple[str, ...]:
         """Sentences about what in a recipe has no effect on this model, or is cut."""

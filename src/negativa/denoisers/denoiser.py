@@ -21,6 +21,7 @@ class Denoiser(Protocol):
     dtype: str
     factor: int  # pixels a latent stands for, each way
     size: int  # width and height the model was trained for, pixels
+    scale: float  # of guidance, where a recipe leaves it open
     scheduler: Mapping[str, Any]  # configuration of its noise schedule
 
     def shape(self, width: int, height: int) -> tuple[int, int, int]:

@@ -28,6 +28,7 @@ class StableDiffusion:
     text_encoder: CLIPTextModel
     tokenizer: CLIPTokenizer
     scheduler: Mapping[str, Any]
+    scale: float
     _embeddings: dict[Condition, Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

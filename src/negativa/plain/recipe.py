@@ -22,8 +22,9 @@ class Recipe:
 
     `negative` takes a text, a `Negative`, or several of either, and is kept as a tuple of `Negative`; empty texts are
     no negatives. `scale` 1 is the positive prompt alone. `window` (start, stop) bounds all negatives, on top of their
-    own. `nothing` says what stands where no text is given. `width` and `height` are pixels, None the model's own size;
-    `model` None is the studio's own. Names of rules and models are checked by the studio, which knows them.
+    own. `nothing` says what stands where no text is given. `width` and `height` are pixels. `scale`, `width`, `height`
+    and `model` may be None: the studio's model fills them in. Names of rules and models are checked by the studio,
+    which knows them.
     Raises `InputError` for a value of the wrong type or out of range.
     """
 
@@ -31,7 +32,7 @@ class Recipe:
     negative: tuple[Negative, ...]
     seed: int
     steps: int
-    scale: float
+    scale: float | None
     sampler: str
     rule: str
     window: tuple[float, float]
@@ -46,7 +47,7 @@ class Recipe:
         negative: Negatives = None,
         seed: int = KNOBS["seed"].default,
         steps: int = KNOBS["steps"].default,
-        scale: float = KNOBS["scale"].default,
+        scale: float | None = KNOBS["scale"].default,
         sampler: str = "euler_a",
         rule: str = "cfg",
         window: Sequence[float] = (0.0, 1.0),

@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from negativa.plain.knobs import KNOBS
 from negativa.plain.passes import NOTHING, POSITIVE, Moment
 from negativa.rules.rule import Memory, Predictions
 
@@ -24,7 +23,7 @@ from negativa.rules.rule import Memory, Predictions
 class ClassifierFree:
     """`scale`: 1 is the prompt alone; larger values move further from the baseline."""
 
-    scale: float = KNOBS["scale"].default
+    scale: float
 
     def passes(self, moment: Moment) -> tuple[str, ...]:
         if self.scale == 1:

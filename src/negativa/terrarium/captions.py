@@ -11,7 +11,7 @@ from negativa.terrarium.scene import Scene, Truth
 
 EMPTY: Final = 0.08  # share of captions that say nothing
 BARE: Final = 0.36  # share that are one to three bare words: without them a one-word negative means nothing
-SILENT: Final = 0.25  # share of the rest that name the subject only
+SILENT: Final = 0.08  # share of the rest that name the subject only
 OPENINGS: Final = ("portrait of {}", "a portrait of {}", "photo of {}", "a picture of {}", "{}")
 PLACES: Final = ("at ", "by ", "in ")
 

@@ -155,4 +155,4 @@ def _car(canvas: Canvas, x: float, y: float, body: Colour, time: str) -> None:
         canvas.ellipse(wx, y, 2, 2, (170, 170, 176))
 
 
-SCENE = Scene("house", ATTRIBUTES, draw, paint)
+SCENE = Scene("house", 0.12, ATTRIBUTES, draw, paint)

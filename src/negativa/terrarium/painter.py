@@ -28,8 +28,9 @@ def paint(rng: np.random.Generator, kind: str | None = None, **attributes: bool)
     if kind is not None and kind not in SCENES:
         raise InputError(f"kind: {kind!r} is no kind of scene; {nearest(kind, SCENES)}")
     given = {name.replace("_", " "): bool(value) for name, value in attributes.items()}
-    fitting = [scene for scene in SCENES.values() if given.keys() <= {a.name for a in scene.attributes}]
-    drawn = (fitting or list(SCENES.values()))[int(rng.integers(len(fitting) or len(SCENES)))]
+    fitting = [scene for scene in SCENES.values() if given.keys() <= {a.name for a in scene.attributes}] or [*SCENES.values()]
+    shares = np.array([scene.share for scene in fitting])
+    drawn = fitting[rng.choice(len(fitting), p=shares / shares.sum())]
     scene = SCENES[kind] if kind else drawn
     truth = scene.truth(rng, given)
     canvas = Canvas()

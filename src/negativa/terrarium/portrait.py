@@ -22,12 +22,13 @@ BACKGROUND: dict[str, Colour] = {
     "purple background": (160, 134, 190),
     "white background": (232, 230, 226),
 }
+WHISKERS: tuple[Colour, ...] = ((40, 34, 36), (100, 62, 38), (134, 60, 24), (146, 146, 152))
 SKIN: tuple[Colour, ...] = ((246, 212, 186), (236, 194, 160), (222, 172, 132), (198, 144, 104), (164, 112, 78))
 
 ATTRIBUTES = (
     Attribute("man", "a man", 1.0),
     Attribute("woman", "a woman", 1.0),
-    Attribute("mustache", "a mustache", 0.33),
+    Attribute("mustache", "a mustache", 0.4),
     Attribute("beard", "a beard", 0.55),
     Attribute("glasses", "glasses", 0.55),
     Attribute("hat", "a hat", 0.55),
@@ -67,12 +68,14 @@ def paint(canvas: Canvas, truth: Truth, rng: np.random.Generator) -> None:
     gaze = rng.uniform(-0.8, 0.8)
     iris = mix((70, 110, 150), (96, 62, 36), rng.random())
     parting = rng.uniform(-0.5, 0.5)
+    whiskers = WHISKERS[int(rng.integers(len(WHISKERS)))]  # of their own, so that no mustache says nothing about hair
+    whiskers = mix(whiskers, lighter(whiskers, 0.12), rng.random())
 
     canvas.gradient(lighter(back, 0.16), darker(back, 0.1))
     if truth["long hair"]:
         _long_hair(canvas, x, y, wide, tall, darker(hair, 0.12))
     else:
-        canvas.ellipse(x, y - 6, wide + 4, tall + 1, darker(hair, 0.12))
+        canvas.ellipse(x, y - 9, wide + 8, tall + 6, darker(hair, 0.12))
     _shoulders(canvas, x, y, tall, shirt, skin, broad=truth["man"])
     for side in (-1, 1):
         canvas.ball(x + side * (wide + 0.5), y + 2, 4.5, 7, darker(skin, 0.06), 0.1)
@@ -80,14 +83,14 @@ def paint(canvas: Canvas, truth: Truth, rng: np.random.Generator) -> None:
             canvas.ball(x + side * (wide + 2), y + 12, 3.4, 4.2, (250, 206, 60), 0.3)
     canvas.ball(x, y, wide, tall, skin, 0.14)
     if truth["beard"]:
-        _beard(canvas, x, y, wide, tall, hair, skin)
+        _beard(canvas, x, y, wide, tall, whiskers, skin)
     _fringe(canvas, x, y, wide, tall, hair, parting)
     _eyes(canvas, x, y, wide, gaze, iris, darker(hair, 0.25))
     canvas.blob([(x, y - 1), (x + 4.2, y + 9), (x, y + 11), (x - 4.2, y + 9)], darker(skin, 0.12))
     canvas.blob([(x - 0.6, y - 2), (x + 2.6, y + 8), (x - 0.6, y + 9.4), (x - 3.2, y + 8)], lighter(skin, 0.1))
     _mouth(canvas, x, y, truth["smile"], darker(mix(skin, (190, 60, 60), 0.55), 0.08))
     if truth["mustache"]:
-        _mustache(canvas, x, y, darker(hair, 0.32))
+        _mustache(canvas, x, y, whiskers)
     if truth["glasses"]:
         _glasses(canvas, x, y, wide, (36, 36, 48))
     if truth["hat"]:
@@ -97,14 +100,14 @@ def paint(canvas: Canvas, truth: Truth, rng: np.random.Generator) -> None:
 def _long_hair(canvas: Canvas, x: float, y: float, wide: float, tall: float, hair: Colour) -> None:
     w = wide + 8
     canvas.blob(
-        [(x, y - tall - 6), (x + w, y - 16), (x + w + 4, y + 24), (x + w, y + 48), (x, y + 44)]
-        + [(x - w, y + 48), (x - w - 4, y + 24), (x - w, y - 16)],
+        [(x, y - tall - 12), (x + w, y - 20), (x + w + 4, y + 24), (x + w, y + 48), (x, y + 44)]
+        + [(x - w, y + 48), (x - w - 4, y + 24), (x - w, y - 20)],
         hair,
     )
 
 
 def _shoulders(canvas: Canvas, x: float, y: float, tall: float, shirt: Colour, skin: Colour, broad: bool) -> None:
-    width = 50 if broad else 42
+    width = 52 if broad else 38
     canvas.ball(x, y + 76, width, 38, shirt, 0.14)
     canvas.rectangle(x - 9, y + tall - 12, x + 9, y + tall + 10, darker(skin, 0.14))
     canvas.ellipse(x, y + tall + 9, 12, 7, darker(skin, 0.14))
@@ -113,12 +116,12 @@ def _shoulders(canvas: Canvas, x: float, y: float, tall: float, shirt: Colour, s
 def _fringe(canvas: Canvas, x: float, y: float, wide: float, tall: float, hair: Colour, parting: float) -> None:
     top, p = y - tall, x + parting * wide
     canvas.blob(
-        [(x - wide - 3, y - 2), (x - wide - 2, y - 20), (x - wide * 0.6, top - 2), (x, top - 7)]
-        + [(x + wide * 0.6, top - 2), (x + wide + 2, y - 20), (x + wide + 3, y - 2)]
+        [(x - wide - 6, y + 3), (x - wide - 7, y - 20), (x - wide * 0.65, top - 9), (x, top - 14)]
+        + [(x + wide * 0.65, top - 9), (x + wide + 7, y - 20), (x + wide + 6, y + 3)]
         + [(x + wide - 3, y - 14), (p + 9, y - 19), (p, y - 23), (p - 9, y - 19), (x - wide + 3, y - 14)],
         hair,
     )
-    canvas.arc(x, y - 8, wide * 0.72, tall * 0.78, 215, 275, lighter(hair, 0.2), 2.6)
+    canvas.arc(x, y - 12, wide * 0.78, tall * 0.86, 215, 275, lighter(hair, 0.2), 3)
 
 
 def _eyes(canvas: Canvas, x: float, y: float, wide: float, gaze: float, iris: Colour, brow: Colour) -> None:
@@ -140,19 +143,19 @@ def _mouth(canvas: Canvas, x: float, y: float, smile: bool, lips: Colour) -> Non
         canvas.blob([(x - 8, y + 20.5), (x, y + 18.8), (x + 8, y + 20.5), (x, y + 23)], lips)
 
 
-def _mustache(canvas: Canvas, x: float, y: float, hair: Colour) -> None:
+def _mustache(canvas: Canvas, x: float, y: float, colour: Colour) -> None:
     for side in (-1, 1):
         canvas.blob(
-            [(x, y + 11), (x + side * 7, y + 11), (x + side * 15, y + 17.5), (x + side * 9, y + 18.4), (x, y + 17)], hair
+            [(x, y + 11), (x + side * 7, y + 11), (x + side * 15, y + 17.5), (x + side * 9, y + 18.4), (x, y + 17)], colour
         )
 
 
-def _beard(canvas: Canvas, x: float, y: float, wide: float, tall: float, hair: Colour, skin: Colour) -> None:
+def _beard(canvas: Canvas, x: float, y: float, wide: float, tall: float, colour: Colour, skin: Colour) -> None:
     full = [(x - wide + 0.5, y + 8), (x - wide + 3, y + 22), (x - 12, y + tall + 1), (x, y + tall + 5)]
     mirrored = [(2 * x - px, py) for px, py in reversed(full[:-1])]
     inner = [(x + wide - 7, y + 12), (x + 13, y + 17), (x, y + 28), (x - 13, y + 17), (x - wide + 7, y + 12)]
-    canvas.blob([*full, *mirrored, *inner], darker(hair, 0.24))
-    canvas.ellipse(x, y + 19, 13, 8, mix(skin, hair, 0.12))
+    canvas.blob([*full, *mirrored, *inner], colour)
+    canvas.ellipse(x, y + 19, 13, 8, mix(skin, colour, 0.12))
 
 
 def _glasses(canvas: Canvas, x: float, y: float, wide: float, frame: Colour) -> None:
@@ -165,12 +168,12 @@ def _glasses(canvas: Canvas, x: float, y: float, wide: float, frame: Colour) -> 
 def _hat(canvas: Canvas, x: float, y: float, wide: float, tall: float, felt: Colour) -> None:
     brim = y - tall * 0.62
     canvas.blob(
-        [(x - wide * 0.92, brim), (x - wide * 0.86, brim - 19), (x - wide * 0.4, brim - 25), (x, brim - 22)]
-        + [(x + wide * 0.4, brim - 25), (x + wide * 0.86, brim - 19), (x + wide * 0.92, brim)],
+        [(x - wide * 1.14, brim), (x - wide * 1.08, brim - 22), (x - wide * 0.5, brim - 32), (x, brim - 28)]
+        + [(x + wide * 0.5, brim - 32), (x + wide * 1.08, brim - 22), (x + wide * 1.14, brim)],
         felt,
     )
-    canvas.rectangle(x - wide * 0.93, brim - 6, x + wide * 0.93, brim, darker(felt, 0.35))
-    canvas.ball(x, brim + 1, wide + 13, 5.2, felt, 0.16)
+    canvas.rectangle(x - wide * 1.15, brim - 6, x + wide * 1.15, brim, darker(felt, 0.35))
+    canvas.ball(x, brim + 1, wide + 15, 5.2, felt, 0.16)
 
 
-SCENE = Scene("portrait", ATTRIBUTES, draw, paint)
+SCENE = Scene("portrait", 0.88, ATTRIBUTES, draw, paint)

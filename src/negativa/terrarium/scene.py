@@ -61,9 +61,10 @@ class Draw:
 
 @dataclass(frozen=True)
 class Scene:
-    """A kind of picture: its nouns for captions, what varies in it, how that is drawn and painted."""
+    """A kind of picture: its noun for captions, its share of all pictures, what varies in it, how that is drawn and painted."""
 
     name: str
+    share: float
     attributes: tuple[Attribute, ...]
     draw: Callable[[Draw], None]
     paint: Callable[[Canvas, Truth, np.random.Generator], None]

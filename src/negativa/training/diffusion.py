@@ -20,6 +20,8 @@ from negativa.training.vae import to_tensor
 
 BATCH = 64
 WIDTH = 128  # of a text embedding
+WEIGHT = -0.75  # power of the signal's share: 0 weighs as noise prediction does, which hardly counts the noisiest steps,
+# though guidance decides most in them; -1 as velocity prediction (Salimans and Ho 2022, arXiv 2202.00512)
 
 
 def build(tokenizer: CLIPTokenizer) -> nn.ModuleDict:
@@ -96,7 +98,7 @@ def loss(
     signal: Tensor,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Mean squared error of the predicted noise (Ho et al. 2020, arXiv 2006.11239, equation 14).
+    """Mean squared error of the predicted noise (Ho et al. 2020, arXiv 2006.11239, equation 14), weighted by timestep.
 
     `signal` is the schedule's cumulative alpha at every training timestep. Captions are written anew every time a
     picture is seen. Timesteps are spread evenly over a batch, which makes the gradient less noisy.
@@ -113,4 +115,5 @@ def loss(
     with torch.autocast(device.type, torch.bfloat16):
         states = networks["text_encoder"](tokens(tokenizer, texts).to(device)).last_hidden_state
         predicted = networks["unet"](noisy, timesteps, states, return_dict=False)[0]
-    return nn.functional.mse_loss(predicted.float(), noise)
+    errors = (predicted.float() - noise).square().mean((1, 2, 3), keepdim=True)
+    return (errors * share**WEIGHT).mean()
