@@ -83,7 +83,7 @@ def negative(studio: negativa.Studio) -> list[Bar]:
         "“without a mustache”": Recipe("portrait of a man without a mustache"),
     }
     drawn = {name: draw(studio, [recipe.replace(seed=seed) for seed in SEEDS]) for name, recipe in arms.items()}
-    sheet([images[:10] for images in drawn.values()], list(drawn)).save(DOCS / "negative.png", optimize=True)
+    sheet([images[:10] for images in drawn.values()], list(drawn)).quantize(128).save(DOCS / "negative.png", optimize=True)
     plain, without, literal = (read_many(images) for images in drawn.values())
     base, left, said = (share(readings, "mustache") for readings in (plain, without, literal))
     bars = [
@@ -113,7 +113,7 @@ def obedience(studio: negativa.Studio) -> list[str]:
             lines.append(f"| {attribute.name} | {rates[0]:.0%} | {rates[1]:.0%} |")
             contact.append(asked[:8])
     labels = [line.split("|")[1].strip() for line in lines[2:]]
-    sheet(contact, labels).save(DOCS / "contact.png", optimize=True)
+    sheet(contact, labels).quantize(128).save(DOCS / "contact.png", optimize=True)
     return [f"Share of {len(FEW)} seeds with the attribute:", "", *lines, "", "![What was asked for](contact.png)"]
 
 

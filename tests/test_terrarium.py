@@ -145,5 +145,5 @@ def test_the_negative_takes_mustaches_away_and_the_word_without_does_not(terrari
     found = {result.receipt.recipe: result.image for result in terrarium.generate_many(recipes)}
     readings = read_many([found[terrarium.complete(one)] for one in recipes])
     plain, without, literal = (sum(r["mustache"] > 0.5 for r in readings[i : i + 16]) for i in (0, 16, 32))
-    assert without <= 2 < 6 <= plain <= literal + 1
+    assert without <= 1 < 5 <= plain <= 14 <= literal
     assert sum(reading["man"] > 0.5 for reading in readings) >= 45
