@@ -72,7 +72,7 @@ def write(receipt: Receipt) -> str:
     settings = {
         "Steps": recipe.steps,
         "Sampler": SAMPLERS[recipe.sampler].label,
-        "CFG scale": f"{recipe.scale:g}",
+        "CFG scale": "" if recipe.scale is None else f"{recipe.scale:g}",
         "Seed": recipe.seed,
         "Size": f"{recipe.width}x{recipe.height}",
         "Model hash": receipt.model_hash,
