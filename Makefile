@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check fix bench terrarium-report
+.PHONY: setup run test check fix bench report
 
 setup: $(READY)
 
@@ -31,5 +31,5 @@ fix: setup          ## mend style
 bench: setup        ## speed beside diffusers' own pipeline
 	$(BIN)/python benchmarks/speed.py --write docs/speed.md
 
-terrarium-report: setup  ## terrarium's figures over fresh seeds, into docs/terrarium.md
-	$(BIN)/python benchmarks/terrarium
+report: setup       ## terrarium's figures over 100 seeds, into docs/terrarium.md
+	$(BIN)/python benchmarks/terrarium_report.py

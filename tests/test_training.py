@@ -19,11 +19,9 @@ from negativa.training.terrarium import Settings, run
 
 
 def test_the_whole_recipe_in_a_few_steps(tmp_path: Path) -> None:
-    settings = Settings(
-        tmp_path, pictures=40, vae_steps=2, reader_steps=2, clip_steps=2, diffusion_steps=3, adapter_steps=2
-    )
+    settings = Settings(tmp_path, pictures=40, vae_steps=2, reader_steps=2, diffusion_steps=3)
     seen = [(now.part, now.step, now.steps) for now in run(settings)]
-    parts = {"painting": 40, "vae": 2, "encoding": 40, "reader": 2, "clip": 2, "diffusion": 3, "base": 2, "plus": 2}
+    parts = {"painting": 40, "vae": 2, "encoding": 40, "reader": 2, "diffusion": 3}
     assert {part: (step, steps) for part, step, steps in seen} == {part: (steps, steps) for part, steps in parts.items()}
     assert list(dict.fromkeys(part for part, _, _ in seen)) == list(parts)
     studio = negativa.load(str(tmp_path / "terrarium"))

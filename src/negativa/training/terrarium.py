@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-from safetensors.torch import save_file
-from torch import Tensor, nn
-from transformers import CLIPModel, CLIPTokenizer
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from torch import nn
 
 from negativa.errors import InputError, OutputError
 from negativa.terrarium.captions import caption
-from negativa.training import adapter, clip, data, diffusion, reader, tokenizer, vae
+from negativa.training import data, diffusion, reader, tokenizer, vae
 from negativa.training.loop import train
 from negativa.training.progress import Progress
 
-SHARES = {"vae": 0.2, "reader": 0.06, "clip": 0.14, "diffusion": 0.5, "base": 0.04, "plus": 0.06}  # of the minutes given
+SHARES = {"vae": 0.22, "reader": 0.05, "diffusion": 0.73}  # of the minutes given
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,8 @@ class Settings:
     minutes: float | None = None
     pictures: int = 20_000
     vae_steps: int = 4_700
-    reader_steps: int = 2_500
-    clip_steps: int = 1_500
+    reader_steps: int = 2_000
     diffusion_steps: int = 6_500
-    adapter_steps: int = 1_500
     device: str = "cpu"
 
 
@@ -70,27 +66,16 @@ def run(settings: Settings) -> Iterator[Progress]:
     yield from part("reader", judge, lambda m, rng, _: reader.loss(m, *seen(), rng, device), settings.reader_steps, 1e-3)
 
     words = tokenizer.learned((caption(data.truth_of(row), rng) for row in truths), folder / "tokenizer")
-    towers = clip.build(words)
-    yield from part("clip", towers, lambda m, rng, _: clip.loss(m, pictures, truths, words, rng), settings.clip_steps, 5e-4)
-    text = towers.requires_grad_(False).text_model
-
-    unet, signal = diffusion.build(), diffusion.scheduler().alphas_cumprod.to(device)
+    networks, schedule = diffusion.build(words), diffusion.scheduler()
+    signal = schedule.alphas_cumprod.to(device)
     yield from part(
         "diffusion",
-        unet,
-        lambda m, rng, _: diffusion.loss(m, text, latents, truths, words, signal, rng),
+        networks,
+        lambda m, rng, _: diffusion.loss(m, latents, truths, words, signal, rng),
         settings.diffusion_steps,
         1e-3,
     )
-    unet.requires_grad_(False)
-    vision, adapters = clip.vision(towers), dict[str, dict[str, Tensor]]()
-    for kind in adapter.TOKENS:
-        learned = adapter.attach(unet, kind, clip.WIDTH)
-        goal = partial(adapter.loss, unet, text, vision, kind, latents, pictures, truths, words, signal)
-        yield from part(kind, learned, lambda m, rng, _, goal=goal: goal(rng), settings.adapter_steps, 1e-3)
-        adapters[kind] = adapter.checkpoint(unet)
-    adapter.detach(unet)
-    write(folder / "terrarium", autoencoder, unet, towers, words, judge, adapters)
+    write(folder / "terrarium", autoencoder, networks, words, judge)
 
 
 def _same_world(settings: Settings) -> None:
@@ -106,21 +91,13 @@ def _same_world(settings: Settings) -> None:
         raise InputError(f"folder: {str(settings.folder)!r} was begun with {before}; allowed: the same, or another folder")
 
 
-def write(
-    folder: Path,
-    autoencoder: AutoencoderKL,
-    unet: UNet2DConditionModel,
-    towers: CLIPModel,
-    words: CLIPTokenizer,
-    judge: nn.Module,
-    adapters: Mapping[str, Mapping[str, Tensor]],
-) -> None:
-    """Write the parts as a Stable Diffusion folder of fp16 safetensors; the reader, CLIP and the adapters beside them."""
+def write(folder: Path, autoencoder: AutoencoderKL, networks: nn.ModuleDict, words, judge: nn.Module) -> None:
+    """Write the parts as a Stable Diffusion folder of fp16 safetensors, the reader beside them."""
     pipeline = StableDiffusionPipeline(
         vae=autoencoder,
-        text_encoder=towers.text_model,
+        text_encoder=networks["text_encoder"],
         tokenizer=words,
-        unet=unet,
+        unet=networks["unet"],
         scheduler=diffusion.scheduler(),
         safety_checker=None,
         feature_extractor=None,
@@ -129,10 +106,3 @@ def write(
     pipeline.to(torch.float16).save_pretrained(folder)
     words.backend_tokenizer.model.save(str(folder / "tokenizer"))  # vocab.json and merges.txt, for older readers
     judge.half().save_pretrained(folder / "reader")
-    towers.half().save_pretrained(folder / "clip")
-    words.save_pretrained(folder / "clip")
-    clip.processor().save_pretrained(folder / "clip")
-    (folder / "ip_adapter").mkdir(exist_ok=True)
-    for kind, state in adapters.items():
-        halves = {name: value.half().cpu().contiguous() for name, value in state.items()}
-        save_file(halves, folder / "ip_adapter" / f"{kind}.safetensors", {"format": "pt"})
