@@ -17,6 +17,7 @@ from PIL import Image
 import negativa
 from negativa import Recipe
 from negativa.experiments.sheet import sheet
+from negativa.plain.samplers import SAMPLERS
 from negativa.terrarium import ATTRIBUTES, paint, read_many
 from negativa.terrarium.captions import PLACES
 from negativa.terrarium.house import SCENE as HOUSE
@@ -46,7 +47,9 @@ class Bar:
 def main() -> int:
     studio = negativa.load(device="cpu")
     bars = [*held_out(studio), *negative(studio)]
-    lines = ["# Terrarium, measured", "", f"Written by `make report`; {len(SEEDS)} fresh seeds, the recipe's defaults.", ""]
+    own = studio.complete(Recipe())
+    settings = f"scale {own.scale:g}, {own.steps} steps of {SAMPLERS[own.sampler].label}"
+    lines = ["# Terrarium, measured", "", f"Written by `make report`: {len(SEEDS)} fresh seeds, {settings}.", ""]
     lines += ["| | measured | wanted |", "|---|---|---|", *map(str, bars), ""]
     lines += ["![Without and with the negative, and the words taken literally](negative.png)", ""]
     lines += obedience(studio)

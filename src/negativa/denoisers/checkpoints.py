@@ -17,7 +17,8 @@ from negativa.denoisers.sd import StableDiffusion
 from negativa.errors import ModelError, nearest
 
 BUILT_IN: Final = {"terrarium": Path(__file__).parent.parent / "terrarium" / "weights"}
-SCALES: Final = {"terrarium": 3.5}  # of guidance, where 7.5, usual for Stable Diffusion 1 and 2, is not the best
+USUAL_SCALE: Final = 7.5  # of guidance, for Stable Diffusion 1 and 2
+SCALES: Final = {"terrarium": 3.5}  # of guidance, where the usual one is not the best
 PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 PARTS: Final = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 WANTED: Final = [
@@ -113,7 +114,7 @@ def _assembled(name: str, digest: str, unet, vae, text_encoder, tokenizer, sched
     )
     if not fits:
         raise ModelError(f"model: the parts of {name!r} are not those of text-to-image Stable Diffusion 1.x or 2.x")
-    return StableDiffusion(name, digest, unet, vae, text_encoder, tokenizer, scheduler, SCALES.get(name, 7.5))
+    return StableDiffusion(name, digest, unet, vae, text_encoder, tokenizer, scheduler, SCALES.get(name, USUAL_SCALE))
 
 
 def _index(name: str, folder: Path) -> dict[str, Any]:
