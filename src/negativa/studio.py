@@ -33,11 +33,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """A picture (`image`, PIL, RGB), its latents (channels, height, width, float32, CPU) and its receipt."""
+    """A picture (`image`, PIL, RGB), its latents (channels, height, width, float32, CPU) and its receipt.
+
+    `index` is the number of its recipe among those that were asked for together.
+    """
 
     image: Image.Image
     latents: Tensor
     receipt: Receipt
+    index: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class Studio:
             recipe = kept[running.key]
             yield Stepped(running.key, running.taken, evaluations(recipe.sampler, recipe.steps))
             if running.latents is not None:
-                yield self._finish(kept.pop(running.key), running, running.latents)
+                yield self._finish(running.key, kept.pop(running.key), running, running.latents)
 
     def complete(self, recipe: Recipe) -> Recipe:
         """The recipe with this model's name, scale and size where it leaves them open.
@@ -127,7 +131,7 @@ class Studio:
             said.append("the prompt is empty and there is no negative: the scale has no effect")
         return tuple(said)
 
-    def _finish(self, recipe: Recipe, running: Running, latents: Tensor) -> Result:
+    def _finish(self, index: int, recipe: Recipe, running: Running, latents: Tensor) -> Result:
         started = time.perf_counter()
         image = self.denoiser.decode(latents)
         self._decoding_seconds += time.perf_counter() - started
@@ -147,7 +151,7 @@ class Studio:
             model_hash=self.denoiser.hash,
             latents_hash=hashlib.sha256(latents.numpy().tobytes()).hexdigest()[:16],
         )
-        return Result(image, latents, receipt)
+        return Result(image, latents, receipt, index)
 
 
 def load(

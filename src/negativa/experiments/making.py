@@ -1,0 +1,63 @@
+"""Making the pictures of an experiment, wherever that happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from negativa.errors import NegativaError
+from negativa.plain.receipt import Receipt
+from negativa.plain.recipe import Recipe
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from negativa.studio import Studio
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of recipe number `index`: a picture and its receipt, or a sentence about why there is none."""
+
+    index: int
+    image: Image.Image | None
+    receipt: Receipt | None
+    failure: str = ""
+
+
+class Maker(Protocol):
+    """Makes pictures of recipes, in any order, each exactly once."""
+
+    def __call__(self, recipes: Sequence[Recipe]) -> Iterator[Made]: ...
+
+
+class Here:
+    """Makes pictures in this process, with one studio for each model, loaded when first needed."""
+
+    def __init__(self, device: str | None = None, dtype: str | None = None, reproducible: bool = False) -> None:
+        self._settings = {"device": device, "dtype": dtype, "reproducible": reproducible}
+        self._studios: dict[str, Studio] = {}
+
+    def studio(self, model: str | None) -> Studio:
+        """The studio of a model; None is terrarium. Raises `ModelError` if it cannot be read."""
+        from negativa.studio import load
+
+        name = model or "terrarium"
+        if name not in self._studios:
+            self._studios[name] = load(name, **self._settings)  # type: ignore[arg-type]
+        return self._studios[name]
+
+    def __call__(self, recipes: Sequence[Recipe]) -> Iterator[Made]:
+        """The pictures, model after model, as they finish; a recipe that cannot be carried out is told, not raised."""
+        for model in dict.fromkeys(recipe.model for recipe in recipes):
+            sound: list[int] = []
+            for i in (i for i, recipe in enumerate(recipes) if recipe.model == model):
+                try:
+                    self.studio(model).complete(recipes[i])
+                    sound.append(i)
+                except NegativaError as error:
+                    yield Made(i, None, None, str(error))
+            if sound:
+                for result in self.studio(model).generate_many([recipes[i] for i in sound]):
+                    yield Made(sound[result.index], result.image, result.receipt)

@@ -1,0 +1,45 @@
+"""What a measure is: it scores pictures, and says what its number means."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from negativa.plain.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture as a measure sees it: the recipe that made it and, where there is one, the picture it is compared with.
+
+    `before` has the same seed and everything else the same, without the negative.
+    """
+
+    image: Image.Image
+    recipe: Recipe
+    before: Image.Image | None = None
+
+
+class Measure(ABC):
+    """Scores pictures. A measure is a frozen dataclass; its field, if it has one, is what follows its name after a colon.
+
+    `unit` says what the number counts, `better` which way is good, `needs` what must be there for it. `over` says what one
+    number is about: a single picture, a picture beside its `before`, or all pictures of an arm at once.
+    """
+
+    unit: ClassVar[str]
+    better: ClassVar[Literal["more", "less", "neither"]]
+    over: ClassVar[Literal["picture", "pair", "arm"]] = "picture"
+    needs: ClassVar[str] = "nothing"
+
+    @abstractmethod
+    def score(self, shots: Sequence[Shot]) -> list[float]:
+        """One number a shot, in their order; a single number if the measure is over a whole arm.
+
+        Raises `InputError` if it cannot score such pictures (another size, no `before`, weights that are not there).
+        """
