@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check fix bench report
+.PHONY: setup run test check fix bench report kills
 
 setup: $(READY)
 
@@ -28,8 +28,12 @@ fix: setup          ## mend style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup        ## speed beside diffusers' own pipeline
+bench: setup        ## speed beside diffusers' own pipeline, and of several processes beside one
 	$(BIN)/python benchmarks/speed.py --write docs/speed.md
+	$(BIN)/python benchmarks/workers.py
+
+kills: setup        ## a study killed at twenty moments, and run again to the same end
+	$(BIN)/python benchmarks/kills.py
 
 report: setup       ## terrarium's figures over 100 seeds, into docs/terrarium.md
 	$(BIN)/python benchmarks/terrarium_report.py

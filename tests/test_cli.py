@@ -164,7 +164,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(folder: Path, tmp_path: Pa
 
 
 def test_lists(tmp_path: Path) -> None:
-    for verb, words in (("rules", "cfg"), ("samplers", "dpmpp_2m_karras"), ("models", "terrarium")):
+    for verb, words in (("rules", "cfg"), ("samplers", "dpmpp_2m_karras"), ("models", "terrarium"), ("measures", "presence")):
         done = run(verb, cwd=tmp_path)
         assert done.returncode == 0 and words in done.stdout
 

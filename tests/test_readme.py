@@ -1,4 +1,4 @@
-"""What the README shows, runs."""
+"""What the README and the pages show, runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"```(python|sh)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "docs" / "experiments.md"]
+BLOCKS = [
+    pytest.param(*block, id=f"{page.stem}-{block[0]}-{i}")
+    for page in PAGES
+    for i, block in enumerate(re.findall(r"```(python|sh)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+]
 
 
-@pytest.mark.parametrize(("language", "text"), BLOCKS, ids=[language for language, _ in BLOCKS])
+@pytest.mark.parametrize(("language", "text"), BLOCKS)
 def test_blocks_run(language: str, text: str, tmp_path: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     words = [sys.executable, "-c", text] if language == "python" else ["bash", "-euc", text]

@@ -127,6 +127,8 @@ class Studio:
         for field, text in [("prompt", recipe.prompt), *(("negative", one.condition) for one in recipe.negative)]:
             if unread := self.denoiser.unread(text):
                 said.append(f"{field}: the text is longer than the model reads; cut: {_shorten(unread)}")
+            for token in self.denoiser.unknown(text):
+                said.append(f"{field}: the model does not know the token {token!r} and reads it as ordinary pieces")
         if named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative and recipe.rule != "none":
             said.append("the prompt is empty and there is no negative: the scale has no effect")
         return tuple(said)
@@ -167,7 +169,8 @@ def load(
     `model`: "terrarium", a diffusers folder, a single .safetensors file (`config` names the diffusers folder that
     describes it), or a Hugging Face id. `device`: "cpu", "cuda", "mps" ..., the best there is if None. `dtype`:
     "float32", "float16" or "bfloat16"; float16 on CUDA, else float32, if None. `reproducible` makes pictures equal bit
-    for bit on one kind of device whatever they are generated with, at the speed of one row a call.
+    for bit on one kind of device whatever they are generated with, at the speed of one row a call; on a CPU it sets torch to
+    one thread in this process, since several share sums in an order of their own.
     Raises `ModelError` if the model cannot be read, `InputError` for a device or dtype that is not there.
     """
     import torch
@@ -179,6 +182,8 @@ def load(
     if dtype is not None and dtype not in dtypes:
         raise InputError(f"dtype: {dtype!r} was given; allowed: {', '.join(dtypes)}")
     kind = dtypes[dtype] if dtype else torch.float16 if place.type == "cuda" else torch.float32
+    if reproducible and place.type == "cpu":
+        torch.set_num_threads(1)
     with quiet():
         return Studio(open_model(model, place, kind, config), reproducible)
 

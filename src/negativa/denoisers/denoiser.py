@@ -39,3 +39,7 @@ class Denoiser(Protocol):
     def unread(self, text: str) -> str:
         """The end of the text that the model's encoder has no room for, "" if it reads all of it."""
         ...
+
+    def unknown(self, text: str) -> list[str]:
+        """The tokens, written <so>, that the model has no vector for and reads as ordinary pieces."""
+        ...

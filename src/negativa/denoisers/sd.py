@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,6 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from negativa.plain.conditions import Condition, Nothing, Words
 
+TOKEN: Final = re.compile(r"<[^<>\s]+>")  # as learned tokens are written
 REMEMBERED: Final = 1024  # distinct texts whose embeddings are kept
 
 
@@ -62,6 +64,9 @@ class StableDiffusion:
         room = self.tokenizer.model_max_length - 2  # start and end token
         spans = known["offset_mapping"]
         return text[spans[room][0] :] if len(spans) > room else ""
+
+    def unknown(self, text: str) -> list[str]:
+        return [token for token in dict.fromkeys(TOKEN.findall(text)) if len(self.tokenizer.tokenize(token)) > 1]
 
     def _embedding(self, condition: Condition) -> Tensor:
         if condition not in self._embeddings:

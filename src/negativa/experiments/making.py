@@ -51,13 +51,17 @@ class Here:
     def __call__(self, recipes: Sequence[Recipe]) -> Iterator[Made]:
         """The pictures, model after model, as they finish; a recipe that cannot be carried out is told, not raised."""
         for model in dict.fromkeys(recipe.model for recipe in recipes):
-            sound: list[int] = []
-            for i in (i for i, recipe in enumerate(recipes) if recipe.model == model):
+            mine, sound = [i for i, recipe in enumerate(recipes) if recipe.model == model], list[int]()
+            try:
+                studio = self.studio(model)
+            except NegativaError as error:
+                yield from (Made(i, None, None, str(error)) for i in mine)
+                continue
+            for i in mine:
                 try:
-                    self.studio(model).complete(recipes[i])
+                    studio.complete(recipes[i])
                     sound.append(i)
                 except NegativaError as error:
                     yield Made(i, None, None, str(error))
-            if sound:
-                for result in self.studio(model).generate_many([recipes[i] for i in sound]):
-                    yield Made(sound[result.index], result.image, result.receipt)
+            for result in studio.generate_many([recipes[i] for i in sound]):
+                yield Made(sound[result.index], result.image, result.receipt)

@@ -3,34 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final, Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
 GAP: Final = 4  # pixels between pictures
 PAPER: Final = (255, 255, 255)
 INK: Final = (40, 40, 40)
+LEAST: Final = 11  # pixels, of a letter's height
+TAGS: Final = {  # paper and ink: the colours of Max Woolf's grids for Stable Diffusion 2.0 (2022)
+    "plain": ((255, 255, 255), (0, 0, 0)),
+    "positive": ((39, 174, 96), (255, 255, 255)),
+    "negative": ((192, 57, 43), (255, 255, 255)),
+}
 
 
-def sheet(rows: Sequence[Sequence[Image.Image]], row_labels: Sequence[str], column_labels: Sequence[str] = ()) -> Image.Image:
-    """Pictures of one size in rows, a label left of each row and above each column.
+@dataclass(frozen=True)
+class Tag:
+    """A small label inside a picture: what was added to the prompt, to the negative, or nothing at all."""
 
-    Raises ValueError if there are not as many labels as rows or columns.
+    text: str
+    kind: Literal["plain", "positive", "negative"] = "plain"
+
+
+def sheet(
+    rows: Sequence[Sequence[Image.Image]], row_labels: Sequence[str] = (), column_labels: Sequence[str] = ()
+) -> Image.Image:
+    """Pictures of one size in rows, a label left of each row and above each column, or none of either.
+
+    A label that has no room is written smaller, then cut.
+    Raises ValueError if there are labels, but not as many as rows or columns.
     """
     width, height = rows[0][0].size
     columns = max(map(len, rows))
-    size = max(11, height // 9)
-    font = ImageFont.load_default(size)
-    left = GAP * 2 + round(max(font.getlength(label) for label in row_labels))
+    size = max(LEAST, height // 9)
+    texts = [_fitted(label, size, 2 * width) for label in row_labels]
+    left = GAP + (GAP + round(max(font.getlength(text) for text, font in texts)) if texts else 0)
     top = GAP + (round(size * 1.5) if column_labels else 0)
     page = Image.new("RGB", (left + columns * (width + GAP), top + len(rows) * (height + GAP)), PAPER)
     draw = ImageDraw.Draw(page)
     if column_labels:
         for column, label in zip(range(columns), column_labels, strict=True):
-            draw.text((left + column * (width + GAP) + width / 2, top / 2), label, INK, font, anchor="mm")
-    for row, (pictures, label) in enumerate(zip(rows, row_labels, strict=True)):
-        y = top + row * (height + GAP)
-        draw.text((left - GAP, y + height / 2), label, INK, font, anchor="rm")
+            text, font = _fitted(label, size, width)
+            draw.text((left + column * (width + GAP) + width / 2, top / 2), text, INK, font, anchor="mm")
+    if texts:
+        for row, (text, font) in zip(range(len(rows)), texts, strict=True):
+            draw.text((left - GAP, top + row * (height + GAP) + height / 2), text, INK, font, anchor="rm")
+    for row, pictures in enumerate(rows):
         for column, picture in enumerate(pictures):
-            page.paste(picture, (left + column * (width + GAP), y))
+            page.paste(picture, (left + column * (width + GAP), top + row * (height + GAP)))
     return page
+
+
+def tagged(picture: Image.Image, tags: Sequence[Tag]) -> Image.Image:
+    """A copy of the picture with its tags at the top left, one under another, in capitals.
+
+    Sizes are those of the original grids: of a picture 512 pixels wide a tag takes 200x50.
+    """
+    copy = picture.convert("RGB")
+    draw = ImageDraw.Draw(copy)
+    unit = copy.width / 1024  # the originals drew their tags at double size, 400x100
+    for i, tag in enumerate(tags):
+        paper, ink = TAGS[tag.kind]
+        text, font = _fitted(tag.text.upper(), max(1, round(70 * unit)), copy.width - 20 * unit, bold=True)
+        wide, tall = max(400 * unit, font.getlength(text) + 20 * unit), 100 * unit
+        draw.rectangle((0, round(i * tall), round(wide) - 1, round((i + 1) * tall) - 1), paper)
+        draw.text((10 * unit, (i + 0.5) * tall), text, ink, font, anchor="lm")
+    return copy
+
+
+def _fitted(text: str, size: float, room: float, bold: bool = False) -> tuple[str, ImageFont.FreeTypeFont]:
+    """The text and a font in which it takes at most `room` pixels."""
+    font = _font(size, bold)
+    if font.getlength(text) > room:
+        font = _font(max(min(LEAST, size), size * room / font.getlength(text)), bold)
+    if font.getlength(text) > room:
+        while text and font.getlength(text + "…") > room:
+            text = text[:-1]
+        text += "…"
+    return text, font
+
+
+@cache
+def _font(size: float, bold: bool) -> ImageFont.FreeTypeFont:
+    import matplotlib  # brings fonts that know most of the world's letters
+
+    name = "DejaVuSansMono-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from negativa.errors import InputError, OutputError, nearest
 from negativa.language import infotext
+from negativa.language.files import whole
 from negativa.language.infotext import Infotext
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
@@ -81,14 +81,9 @@ def save(path: str | os.PathLike[str], image: Image.Image, receipt: Receipt, ove
         exif[Base.ImageDescription] = json.dumps({CHUNK: json.loads(own)})
         exif.get_ifd(IFD.Exif)[Base.UserComment] = UNICODE + text.encode("utf-16-be")
         options = {"exif": exif, "quality": QUALITY}
-    part = path.with_name(f".negativa-{uuid.uuid4().hex[:12]}")
     try:
-        try:
-            with part.open("xb") as file:
-                image.save(file, kind, **options)
-            part.replace(path) if overwrite else _move_to_new(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole(path, overwrite) as file:
+            image.save(file, kind, **options)
     except FileExistsError as error:
         raise OutputError(f"out: {str(path)!r} is there already; allowed: a new name, or --overwrite") from error
     except (OSError, ValueError) as error:
@@ -142,15 +137,3 @@ def _json(text: object) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _move_to_new(part: Path, path: Path) -> None:
-    """Give `part` the name `path`, which no file may have, not even one that another process made just now."""
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        raise
-    except OSError as error:  # a file system without links
-        if path.exists():
-            raise FileExistsError(path) from error
-        part.replace(path)

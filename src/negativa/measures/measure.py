@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -26,16 +26,24 @@ class Shot:
 
 
 class Measure(ABC):
-    """Scores pictures. A measure is a frozen dataclass; its field, if it has one, is what follows its name after a colon.
+    """Scores pictures. A measure is a frozen dataclass; its fields, texts all, follow its name after a colon, with @ between.
 
-    `unit` says what the number counts, `better` which way is good, `needs` what must be there for it. `over` says what one
-    number is about: a single picture, a picture beside its `before`, or all pictures of an arm at once.
+    `name` is its key in the table. `unit` says what the number counts, `better` which way is good, `needs` what must be
+    there for it. `over` says what one number is about: a single picture, a picture beside its `before`, or all pictures
+    of an arm at once.
     """
 
+    name: ClassVar[str]
     unit: ClassVar[str]
     better: ClassVar[Literal["more", "less", "neither"]]
     over: ClassVar[Literal["picture", "pair", "arm"]] = "picture"
     needs: ClassVar[str] = "nothing"
+
+    @property
+    def label(self) -> str:
+        """As it is written in a plan: "presence:mustache", "kept"; `build` reads it back."""
+        given = "@".join(value for field in fields(self) if (value := getattr(self, field.name)))  # type: ignore[arg-type]
+        return f"{self.name}:{given}" if given else self.name
 
     @abstractmethod
     def score(self, shots: Sequence[Shot]) -> list[float]:

@@ -31,15 +31,34 @@ def read_many(images: Sequence[Image.Image]) -> list[dict[str, float]]:
     """`read` for many pictures in one call of the network."""
     import torch
 
+    network, pixels = _network(), _pixels(images)
+    with torch.inference_mode():
+        logits = network(pixels).logits
+    names = [network.config.id2label[i] for i in range(logits.shape[1])]
+    return [dict(zip(names, map(float, row), strict=True)) for row in logits.sigmoid()]
+
+
+def features(images: Sequence[Image.Image]) -> np.ndarray:
+    """What the reader sees before it decides, (pictures, features), float64; for distances between sets of pictures.
+
+    Raises `InputError` for another size than 128x128.
+    """
+    import torch
+
+    network = _network()
+    with torch.inference_mode():
+        seen = [network.resnet(_pixels(images[i : i + 50])).pooler_output.flatten(1) for i in range(0, len(images), 50)]
+    return torch.cat(seen).double().numpy()
+
+
+def _pixels(images: Sequence[Image.Image]) -> Any:
+    import torch
+
     for image in images:
         if image.size != (SIZE, SIZE):
             raise InputError(f"image: {image.width}x{image.height} was given; allowed: {SIZE}x{SIZE}, as terrarium draws")
-    network = _network()
     pixels = torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images]))
-    with torch.inference_mode():
-        logits = network(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).logits
-    names = [network.config.id2label[i] for i in range(logits.shape[1])]
-    return [dict(zip(names, map(float, row), strict=True)) for row in logits.sigmoid()]
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 @cache

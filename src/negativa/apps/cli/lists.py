@@ -1,4 +1,4 @@
-"""`negativa rules`, `samplers`, `models`: what there is to choose from."""
+"""`negativa rules`, `samplers`, `models`, `measures`: what there is to choose from."""
 
 from __future__ import annotations
 
@@ -30,5 +30,22 @@ def models() -> None:
     _row("OWNER/NAME", "a Hugging Face id, fetched from the hub once")
 
 
+def measures() -> None:
+    """List the measures of studies and ablations: what they count, which way is good, what they need."""
+    from dataclasses import MISSING, fields
+
+    from negativa.measures import MEASURES
+
+    for name, kind in MEASURES.items():
+        written = name
+        for i, field in enumerate(fields(kind)):  # type: ignore[arg-type]
+            part = f"{'@' if i else ':'}{field.name.upper()}"
+            written += part if field.default is MISSING else f"[{part}]"
+        better = "" if kind.better == "neither" else f"; {kind.better} is better"
+        needs = "" if kind.needs == "nothing" else f"; needs {kind.needs}"
+        of = {"picture": "of a picture", "pair": "of a picture beside the one without the negative", "arm": "of a whole arm"}
+        _row(written, f"{of[kind.over]}: {kind.unit}{better}{needs}")
+
+
 def _row(name: str, text: str) -> None:
-    print(f"{name:<16} {text}")
+    print(f"{name:<26} {text}")

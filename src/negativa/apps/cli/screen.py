@@ -25,7 +25,7 @@ def progress(events: Iterable[Stepped | Result], total: int) -> Iterator[Stepped
     from negativa.studio import Stepped
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal) as bar:
         task = bar.add_task("drawing", total=None)
         for event in events:
             if isinstance(event, Stepped):

@@ -41,7 +41,7 @@ def terrarium(
     settings = Settings(folder, seed=seed, minutes=minutes, device=str(device_of(device)))
     words = TextColumn("{task.fields[words]}")
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), words)
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
         tasks: dict[str, TaskID] = {}
         for now in run(settings):
             if now.part not in tasks:

@@ -1,0 +1,115 @@
+"""`negativa ablate`: which terms of a negative do the work."""
+
+from __future__ import annotations
+
+import re
+from textwrap import shorten
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from negativa.apps.cli import compare
+from negativa.apps.cli.screen import say
+from negativa.errors import InputError
+
+if TYPE_CHECKING:
+    from negativa.experiments.ablation import Finding
+
+MOST = 100_000  # seeds
+
+
+def ablate(
+    prompt: compare.Prompt,
+    negative: Annotated[str, typer.Option("--negative", "-n", help="The terms, with commas between.")],
+    measure: Annotated[
+        list[str], typer.Option(help="What to measure, as in presence:mustache; may be repeated, the first guides --minimise.")
+    ],
+    seeds: Annotated[str, typer.Option(metavar="COUNT|FROM:TO", help="Seeds: 32 is 0:32, the end is excluded.")] = "32",
+    minimise: Annotated[
+        bool, typer.Option("--minimise", help="Look for a shortest negative that cannot be told from the whole.")
+    ] = False,
+    scale: compare.Scale = None,
+    steps: compare.Steps = None,
+    sampler: compare.Sampler = None,
+    rule: compare.Rule = None,
+    window: compare.Window = None,
+    nothing: compare.Nothing = None,
+    width: compare.Width = None,
+    height: compare.Height = None,
+    model: compare.Model = None,
+    out: compare.Out = None,
+    overwrite: compare.Overwrite = False,
+    reproducible: compare.Reproducible = False,
+    device: compare.Device = None,
+    dtype: compare.Dtype = None,
+) -> None:
+    """Take a negative apart: negativa ablate "portrait of a man" -n "mustache, blurry, hat" --measure presence:mustache"""
+    from negativa.experiments.ablation import Begun, Report, ablate
+    from negativa.experiments.bars import by_measure, write_report
+    from negativa.experiments.making import Here
+    from negativa.experiments.page import PICTURES
+
+    settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
+    base = compare.recipe_of(prompt, window, width=width, height=height, model=model, **settings)
+    folder = compare.folder_of("ablate", prompt, out, overwrite)
+    make = Here(device=device, dtype=dtype, reproducible=reproducible)
+    events = ablate(base, negative, measure, parse_seeds(seeds), minimise, make, folder / PICTURES)
+    for event in compare.watched(events, None):
+        if isinstance(event, Begun):
+            more = f", then at most {event.more} to find a shortest negative" if minimise else ""
+            say(f"{event.pictures} pictures{more}")
+        elif isinstance(event, Report):
+            for sentence in (*(f"notice: {one}" for one in event.notices), *(f"failed: {one}" for one in event.failures)):
+                say(sentence)
+            if not event.findings:
+                raise InputError(f"measure: none could score the pictures in {str(folder)!r}; {event.failures[-1]}")
+            files = write_report(folder, event)
+            for findings in by_measure(event).values():
+                _print_table(findings)
+            if event.shortest is not None:
+                said = f"{event.shortest!r}" if event.shortest else "no negative at all"
+                print(f"shortest that cannot be told from the whole: {said}")
+            print(f"{event.power}")
+            print(
+                f"{event.pictures} pictures of {len(event.seeds)} seeds in every arm, {event.rows_asked} rows asked, "
+                f"{event.rows_run} run, {event.seconds:.1f} s"
+            )
+            for file in files:
+                print(file)
+
+
+def parse_seeds(text: str) -> range:
+    """Seeds as written on the command line: COUNT or FROM:TO, the end excluded. Raises `InputError` for anything else."""
+    found = re.fullmatch(r"(?:(\d{1,20}):)?(\d{1,20})", text.strip())
+    seeds = range(int(found[1] or 0), int(found[2])) if found else range(0)
+    if not 2 <= len(seeds) <= MOST:
+        raise InputError(f"seeds: {text!r} was given; allowed: COUNT or FROM:TO, as in 32 or 100:132, of 2 to {MOST} seeds")
+    return seeds
+
+
+def _print_table(findings: list[Finding]) -> None:
+    names = {
+        "none": "no negative",
+        "whole": "the whole",
+        "alone": "{} alone",
+        "without": "without {}",
+        "shortest": "the shortest",
+    }
+    table = [("arm", "value [95 %]", "difference [95 %]", "against", "p (Holm)", "rows")]
+    for one in findings:
+        value, change = one.estimate, one.difference
+        table.append(
+            (
+                names[one.kind].format(shorten(one.term, 30, placeholder=" …")),
+                f"{value.value:.3g} [{value.low:.3g}, {value.high:.3g}]",
+                f"{change.value:+.3g} [{change.low:+.3g}, {change.high:+.3g}]" if change else "",
+                one.against,
+                "" if one.corrected is None else f"{one.corrected:.3g}",
+                f"{one.rows:.0f}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    print(findings[0].measure)
+    for row in table:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    print()

@@ -1,0 +1,108 @@
+"""What `grid`, `sweep` and `ablate` have in common: options, folders, and filling tables under a bar."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from negativa.apps.cli.generate import parse_window
+from negativa.apps.cli.screen import say
+from negativa.plain.knobs import KNOBS
+from negativa.plain.recipe import Recipe
+
+if TYPE_CHECKING:
+    from negativa.experiments.making import Here
+    from negativa.experiments.tables import Table
+
+T = TypeVar("T")
+
+Prompt = Annotated[str, typer.Argument(help="What to draw.")]
+Seeds = Annotated[
+    list[int] | None, typer.Option("--seed", help=f"{KNOBS['seed'].help} May be repeated; drawn by lot if not given.")
+]
+Scale = Annotated[float | None, typer.Option(help=KNOBS["scale"].help)]
+Steps = Annotated[int | None, typer.Option(help=KNOBS["steps"].help)]
+Sampler = Annotated[str | None, typer.Option(help="See `negativa samplers`.")]
+Rule = Annotated[str | None, typer.Option(help="See `negativa rules`.")]
+Window = Annotated[str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act.")]
+Nothing = Annotated[str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped.")]
+Width = Annotated[int | None, typer.Option(help=KNOBS["width"].help)]
+Height = Annotated[int | None, typer.Option(help=KNOBS["height"].help)]
+Model = Annotated[str | None, typer.Option(help="terrarium, a folder, a .safetensors file, or a hub id.")]
+Out = Annotated[Path | None, typer.Option(help="Folder to write; named after the prompt if not given.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")]
+Reproducible = Annotated[bool, typer.Option("--reproducible", help="Equal bit for bit in any company; slower.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is if not given.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")]
+
+
+def recipe_of(prompt: str, window: str | None, **given: Any) -> Recipe:
+    """The recipe of what was given on the command line; None is its default."""
+    given |= {"window": None if window is None else parse_window(window)}
+    return Recipe(prompt, **{name: value for name, value in given.items() if value is not None})
+
+
+def seeds_of(given: list[int] | None) -> list[int]:
+    """The seeds that were given, or one drawn by lot."""
+    return given or [secrets.randbelow(2**32)]
+
+
+def folder_of(verb: str, prompt: str, out: Path | None, overwrite: bool) -> Path:
+    """Where to write; a name that we make up steps aside for a folder that is there. Raises `OutputError`."""
+    from negativa.experiments.page import check_folder
+
+    name = "-".join([verb, *re.findall(r"\w+", prompt.lower())])[:60]
+    folder, number = out or Path(name), 1
+    while out is None and folder.exists() and not overwrite:
+        number += 1
+        folder = Path(f"{name}-{number}")
+    check_folder(folder, overwrite)
+    return folder
+
+
+def fill_tables(tables: list[Table], make: Here, folder: Path, title: str, overwrite: bool) -> None:
+    """Make the cells, write the album, say what it cost; whatever ends it, what is finished is written.
+
+    Ends with status 1 if a cell has no picture.
+    """
+    from negativa.experiments.page import Album
+    from negativa.experiments.tables import Summary, fill
+
+    album, summary = Album(folder, title, overwrite), None
+    try:
+        for event in watched(fill(tables, make), sum(len(row) for table in tables for row in table.recipes)):
+            if isinstance(event, Summary):
+                summary = event
+            else:
+                album.keep(event)
+    finally:
+        page = album.close(tables, summary)
+        if summary is None and page is not None:
+            say(f"interrupted; what was finished is in {page}")
+    assert summary is not None
+    for sentence in (*(f"notice: {one}" for one in summary.notices), *(f"failed: {one}" for one in summary.failures)):
+        say(sentence)
+    for table in tables:
+        print(folder / f"{table.name}.png")
+    print(f"{page}  {summary.cells} cells, {summary.rows_asked} rows asked, {summary.rows_run} run, {summary.seconds:.1f} s")
+    if summary.failures:
+        raise typer.Exit(1)
+
+
+def watched(events: Iterable[T], total: int | None, words: str = "pictures") -> Iterator[T]:
+    """Hand events on, with a bar that counts them."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal) as bar:
+        task = bar.add_task(words, total=total)
+        for event in events:
+            bar.advance(task)
+            yield event

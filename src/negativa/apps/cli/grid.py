@@ -1,0 +1,57 @@
+"""`negativa grid`: additions to the prompt across, negatives down, the same noise in every cell."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from negativa.apps.cli import compare
+from negativa.errors import InputError
+
+
+def grid(
+    prompt: compare.Prompt,
+    seed: compare.Seeds = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL=TEXT", help="A text to append to the prompt; may be repeated, no text is none."),
+    ] = None,
+    row: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL=TEXT", help="A negative; may be repeated, no text is none.")
+    ] = None,
+    placebo: Annotated[str | None, typer.Option(help="Add a word that means nothing as a row, column or both.")] = None,
+    scale: compare.Scale = None,
+    steps: compare.Steps = None,
+    sampler: compare.Sampler = None,
+    rule: compare.Rule = None,
+    window: compare.Window = None,
+    nothing: compare.Nothing = None,
+    width: compare.Width = None,
+    height: compare.Height = None,
+    model: compare.Model = None,
+    out: compare.Out = None,
+    overwrite: compare.Overwrite = False,
+    reproducible: compare.Reproducible = False,
+    device: compare.Device = None,
+    dtype: compare.Dtype = None,
+) -> None:
+    """Lay out additions and negatives: negativa grid "an armchair in the shape of an avocado" --seed 59049"""
+    from negativa.experiments.grids import COLUMNS, ROWS, Addition, lay_grid
+    from negativa.experiments.making import Here
+
+    def additions(field: str, given: list[str] | None, usual: tuple[Addition, ...]) -> tuple[Addition, ...]:
+        if not given:
+            return usual
+        for text in given:
+            if "=" not in text:
+                raise InputError(f"{field}: {text!r} was given; allowed: LABEL=TEXT, as in PROMPT=sharp focus")
+        return tuple(Addition(*(part.strip() for part in text.split("=", 1))) for text in given)
+
+    settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
+    base = compare.recipe_of(prompt, window, width=width, height=height, model=model, **settings)
+    rows, columns = additions("row", row, ROWS), additions("column", column, COLUMNS)
+    tables = lay_grid(base, compare.seeds_of(seed), rows, columns, placebo)  # type: ignore[arg-type]
+    folder = compare.folder_of("grid", prompt, out, overwrite)
+    make = Here(device=device, dtype=dtype, reproducible=reproducible)
+    compare.fill_tables(tables, make, folder, f"Grid: {prompt}", overwrite)

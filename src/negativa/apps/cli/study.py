@@ -1,0 +1,135 @@
+"""`negativa study`: a plan carried out, measured and reported."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from negativa.apps.cli.screen import say
+from negativa.errors import InputError
+
+if TYPE_CHECKING:
+    from negativa.experiments.making import Maker
+    from negativa.experiments.studying import Event
+    from negativa.experiments.verdicts import Verdict
+
+
+def study(
+    plan: Annotated[Path, typer.Argument(help="A TOML file: prompts, negatives, seeds, measures, ...")],
+    out: Annotated[Path, typer.Option(help="Folder of the study; run again with the same one to go on.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Show progress, rate and time left.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes on this machine that make pictures.")] = None,
+    ray: Annotated[str | None, typer.Option(metavar="auto|ADDRESS", help="Make pictures on a running Ray cluster.")] = None,
+    reproducible: Annotated[bool, typer.Option("--reproducible", help="Equal bit for bit in any company; slower.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is if not given.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
+) -> None:
+    """Compare prompts, negatives, rules, scales fairly, with numbers: negativa study studies/mustache.toml --out mustache"""
+    from negativa.experiments.plan import read_plan
+    from negativa.experiments.studying import Begun, Damaged, Drawn, Failed, Finished
+    from negativa.experiments.studying import study as carry_out
+
+    said, failed = set[str](), 0
+
+    def once(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    chosen = read_plan(plan)
+    with _maker(workers, ray, {"device": device, "dtype": dtype, "reproducible": reproducible}) as make:
+        for event in _watched(carry_out(chosen, out, make), watch):
+            match event:
+                case Begun(pictures, done):
+                    say(f"{pictures} pictures, {done} of them there already")
+                case Damaged(picture):
+                    say(f"damaged: pictures/{picture.hash}.png ({picture.arm}, seed {picture.seed}); it is made again")
+                case Drawn(picture):
+                    for notice in picture.receipt["notices"]:
+                        once(f"notice: {picture.arm}: {notice}")
+                case Failed(failure):
+                    failed += failure.seed is not None
+                    once(f"failed: {failure.arm}: {failure.sentence}")
+                case Finished(report, verdicts):
+                    if failed:
+                        say(f"{failed} pictures could not be made; the report names them")
+                    for verdict in verdicts:
+                        print(_line(verdict))
+                    print(report)
+                case _:
+                    pass
+
+
+@contextmanager
+def _maker(workers: int | None, ray: str | None, settings: dict[str, Any]) -> Iterator[Maker]:
+    """Where pictures are made: processes, a cluster, or here."""
+    if workers is not None and ray is not None:
+        raise InputError("workers: given together with ray; allowed: one of them")
+    if workers is not None:
+        from negativa.experiments.workers import Processes
+
+        with Processes(workers, **settings) as make:
+            yield make
+    elif ray is not None:
+        from negativa.experiments.cluster import Cluster
+
+        with Cluster(ray, **settings) as make:
+            yield make
+    else:
+        from negativa.experiments.making import Here
+
+        yield Here(**settings)
+
+
+def _watched(events: Iterator[Event], watch: bool) -> Iterator[Event]:
+    """Hand events on; with `watch`, under a bar that shows what is done, how fast, and what time is left."""
+    if not watch:
+        yield from events
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from negativa.experiments.studying import Begun, Drawn, Failed, Finished, Scored
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate)
+    columns = (*columns, TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
+        drawing, scoring = bar.add_task("pictures", total=None, rate=""), bar.add_task("scores", total=None, rate="")
+        began, fresh, failed = time.monotonic(), 0, 0
+        for event in events:
+            match event:
+                case Begun(pictures, done):
+                    bar.update(drawing, total=pictures, completed=done)
+                case Drawn(_, done, pictures):
+                    fresh += 1
+                    rate_now = fresh / (time.monotonic() - began)
+                    bar.update(drawing, completed=done + failed, total=pictures, rate=f"{rate_now:.2f} a second")
+                case Failed(failure) if failure.seed is not None:
+                    failed += 1
+                    bar.advance(drawing)
+                case Scored(_, _, done, total):
+                    bar.update(scoring, completed=done, total=total)
+                case Finished():
+                    bar.stop()  # what follows is for standard output
+                case _:
+                    pass
+            yield event
+
+
+def _line(verdict: Verdict) -> str:
+    """A verdict on one line: what was measured, and what the negative changed."""
+    said = f"{verdict.measure:<20} {verdict.arm}: "
+    if verdict.estimate is None:
+        return f"{said}not scored"
+    said += f"{verdict.estimate.value:.3g} [{verdict.estimate.low:.3g}, {verdict.estimate.high:.3g}], n {verdict.estimate.n}"
+    if verdict.difference is None:
+        return said
+    change = verdict.difference
+    bounds = f"[{change.low:+.3g}, {change.high:+.3g}]"
+    return f"{said}; beside {verdict.baseline}: {change.value:+.3g} {bounds}, {verdict.word}"

@@ -1,0 +1,61 @@
+"""`negativa sweep`: the recipe at every combination of values along any number of axes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from negativa.apps.cli import compare
+from negativa.apps.cli.generate import parse_negative
+from negativa.errors import InputError
+
+
+def sweep(
+    prompt: compare.Prompt,
+    axis: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,VALUE",
+            help='A knob and its values, with | between them where one holds a comma: "scale=1,2,5", "negative=|mustache", '
+            '"negative-weight=0,0.5,1"; or a text to search for and what to put in its place: "prompt:man=man|woman". '
+            "The first axis runs across, the second down, more make pages.",
+        ),
+    ] = None,
+    negative: Annotated[
+        list[str] | None,
+        typer.Option("--negative", "-n", metavar="TEXT[:WEIGHT[:START:STOP]]", help="What not to draw; may be repeated."),
+    ] = None,
+    seed: compare.Seeds = None,
+    scale: compare.Scale = None,
+    steps: compare.Steps = None,
+    sampler: compare.Sampler = None,
+    rule: compare.Rule = None,
+    window: compare.Window = None,
+    nothing: compare.Nothing = None,
+    width: compare.Width = None,
+    height: compare.Height = None,
+    model: compare.Model = None,
+    out: compare.Out = None,
+    overwrite: compare.Overwrite = False,
+    reproducible: compare.Reproducible = False,
+    device: compare.Device = None,
+    dtype: compare.Dtype = None,
+) -> None:
+    """Vary any knobs: negativa sweep "portrait of a man" --axis scale=1,2,5 --axis "negative=mustache|glasses" """
+    from negativa.experiments.axes import parse_axis
+    from negativa.experiments.making import Here
+    from negativa.experiments.sweeps import lay_sweep
+
+    axes = [parse_axis(text) for text in axis or ()]
+    settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
+    settings |= {"window": window, "width": width, "height": height, "model": model}
+    for one in axes:
+        if settings.get(one.name) is not None or (one.name == "negative" and negative):
+            raise InputError(f"{one.name}: given beside an axis of that name; allowed: one of the two")
+    base = compare.recipe_of(prompt, negative=[parse_negative(text) for text in negative or ()], **settings)
+    seeds = seed or ([] if any(one.name == "seed" for one in axes) else compare.seeds_of(None))
+    tables = lay_sweep(base, axes, seeds)
+    folder = compare.folder_of("sweep", prompt, out, overwrite)
+    make = Here(device=device, dtype=dtype, reproducible=reproducible)
+    compare.fill_tables(tables, make, folder, f"Sweep: {prompt}", overwrite)

@@ -1,0 +1,118 @@
+"""The pictures of an ablation: made when they are missing, kept on the disk, scored once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from negativa.experiments.making import Made, Maker
+from negativa.experiments.statistics import Difference, Estimate, difference, jackknife, jackknife_difference, mean
+from negativa.experiments.terms import Ablation, Terms
+from negativa.plain.receipt import Receipt
+from negativa.plain.recipe import Recipe
+
+if TYPE_CHECKING:
+    from negativa.measures import Measure, Shot
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture of the arm that keeps these terms, or why there is none."""
+
+    terms: Terms
+    seed: int
+    made: Made
+
+
+class Shelf:
+    """Every picture there is of an ablation, on the disk, and what it scored."""
+
+    def __init__(self, plan: Ablation, make: Maker, folder: Path) -> None:
+        self.plan, self.make, self.folder = plan, make, folder
+        self.receipts: dict[Recipe, Receipt] = {}
+        self.failures: dict[str, None] = {}
+        self._scores: dict[tuple[str, Terms], dict[int | None, float]] = {}
+
+    def draw(self, arms: Sequence[Terms]) -> Iterator[Drawn]:
+        """Make what is not there yet, seed after seed, so that arms share what is equal and seeds are complete early."""
+        from negativa.language import pictures
+
+        todo = [(arm, seed) for seed in self.plan.seeds for arm in arms if self.plan.at(arm, seed) not in self.receipts]
+        for made in self.make([self.plan.at(arm, seed) for arm, seed in todo]):
+            arm, seed = todo[made.index]
+            if made.image is None or made.receipt is None:
+                self.failures[made.failure] = None
+            else:
+                recipe = self.plan.at(arm, seed)
+                pictures.save(self._path(recipe), made.image, made.receipt, overwrite=True)
+                self.receipts[recipe] = made.receipt
+            yield Drawn(arm, seed, made)
+
+    def seeds(self, arms: Sequence[Terms]) -> tuple[int, ...]:
+        """The seeds that all of these arms have a picture of."""
+        return tuple(s for s in self.plan.seeds if all(self.plan.at(arm, s) in self.receipts for arm in arms))
+
+    def settle(self) -> None:
+        """From here on count only the seeds that every arm has a picture of."""
+        self.plan = replace(self.plan, seeds=self.seeds(self.plan.arms))
+
+    def rows(self, arm: Terms) -> float:
+        """Network rows asked per picture of an arm."""
+        asked = [self.receipts[self.plan.at(arm, seed)].rows_asked for seed in self.seeds([arm])]
+        return sum(asked) / len(asked)
+
+    def scores(self, measure: Measure, arm: Terms) -> dict[int | None, float]:
+        """The score of each seed; of a measure over whole arms the score of all (None), and of all but each seed."""
+        if (found := self._scores.get((measure.label, arm))) is None:
+            shots, found = self.shots(arm), dict[int | None, float]()
+            if measure.over == "arm":
+                found[None] = measure.score([*shots.values()])[0]
+                for left in shots:
+                    found[left] = measure.score([shot for seed, shot in shots.items() if seed != left])[0]
+            else:
+                found.update(zip(shots, measure.score([*shots.values()]), strict=True))
+            self._scores[measure.label, arm] = found
+        return found
+
+    def estimate(self, measure: Measure, arm: Terms) -> Estimate:
+        """What an arm is worth."""
+        if measure.over == "arm":
+            return jackknife(self._of_all_but(measure, arm), len(self.plan.seeds))
+        return mean([*self.scores(measure, arm).values()])
+
+    def compare(self, measure: Measure, before: Terms, after: Terms) -> Difference:
+        """The paired difference of two arms over the seeds that both have."""
+        if measure.over == "arm":
+            old_score, new_score = self._of_all_but(measure, before), self._of_all_but(measure, after)
+            return jackknife_difference(old_score, new_score, len(self.plan.seeds))
+        old, new = self.scores(measure, before), self.scores(measure, after)
+        both = [seed for seed in new if seed in old]
+        return difference([old[seed] for seed in both], [new[seed] for seed in both])
+
+    def _of_all_but(self, measure: Measure, arm: Terms) -> Callable[[Sequence[int]], float]:
+        """A score of a whole arm as a function of the numbers of the seeds that are in."""
+        found = self.scores(measure, arm)
+
+        def score(kept: Sequence[int]) -> float:
+            left = [seed for i, seed in enumerate(self.plan.seeds) if i not in kept]
+            return found[left[0] if left else None]
+
+        return score
+
+    def shots(self, arm: Terms) -> dict[int, Shot]:
+        """The pictures of an arm by seed, each beside that without a negative."""
+        from PIL import Image
+
+        from negativa.measures import Shot
+
+        shots: dict[int, Shot] = {}
+        for seed in self.seeds([(), arm]):
+            recipes = [self.plan.at(terms, seed) for terms in (arm, ())]
+            image, before = (Image.open(self._path(recipe)).convert("RGB") for recipe in recipes)
+            shots[seed] = Shot(image, self.receipts[recipes[0]].recipe, before)
+        return shots
+
+    def _path(self, recipe: Recipe) -> Path:
+        return self.folder / f"{recipe.hash}.png"

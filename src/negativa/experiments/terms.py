@@ -1,0 +1,70 @@
+"""The terms of a negative, and the arms that tell which of them do the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, log2
+
+from negativa.errors import InputError
+from negativa.experiments.tables import check_each_once
+from negativa.plain.recipe import Recipe
+
+Terms = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What is compared: a recipe without a negative, the terms of one, and seeds."""
+
+    recipe: Recipe
+    terms: Terms
+    seeds: tuple[int, ...]
+
+    @property
+    def arms(self) -> tuple[Terms, ...]:
+        """The distinct arms, each by the terms it keeps: none, the whole, each alone, each left out."""
+        alone = [(term,) for term in self.terms]
+        return tuple(dict.fromkeys([(), self.terms, *alone, *map(self.without, self.terms)]))
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the arms take."""
+        return len(self.arms) * len(self.seeds)
+
+    @property
+    def pictures_to_minimise(self) -> int:
+        """How many more a search takes at most."""
+        return (ceil(log2(len(self.terms))) + len(self.terms)) * len(self.seeds) if len(self.terms) > 3 else 0
+
+    def without(self, term: str) -> Terms:
+        """All terms but one."""
+        return tuple(one for one in self.terms if one != term)
+
+    def at(self, terms: Terms, seed: int) -> Recipe:
+        """The recipe of an arm with a seed; terms stand in one negative, in the order they were given in."""
+        return self.recipe.replace(negative=", ".join(terms), seed=seed)
+
+
+def lay_ablation(prompt: str | Recipe, negative: str, seeds: Sequence[int]) -> tuple[Ablation, tuple[str, ...]]:
+    """What is to be compared, and sentences about empty or repeated terms, which are merged.
+
+    Raises `InputError` if there is no term, fewer than two seeds, one twice, or the recipe has a negative already.
+    """
+    recipe = prompt if isinstance(prompt, Recipe) else Recipe(prompt)
+    if recipe.negative:
+        raise InputError("negative: the recipe has one already; allowed: a recipe without")
+    given = [" ".join(term.split()) for term in negative.split(",")]
+    terms: dict[str, str] = {}
+    for term in filter(None, given):
+        terms.setdefault(term.casefold(), term)
+    if not terms:
+        raise InputError(f"negative: {negative!r} was given; allowed: terms with commas between")
+    notices = [f"negative: {empty} empty term{'s' * (empty > 1)} left out"] if (empty := given.count("")) else []
+    for key, term in terms.items():
+        if (count := sum(one.casefold() == key for one in given)) > 1:
+            notices.append(f"negative: {term!r} was given {count} times; it is taken once")
+    if len(seeds) < 2:
+        raise InputError(f"seeds: {len(seeds)} given; allowed: two or more, since arms are compared over seeds")
+    check_each_once("seed", seeds)
+    return Ablation(recipe, tuple(terms.values()), tuple(seeds)), tuple(notices)

@@ -1,0 +1,78 @@
+"""CLIP, of weights that the user names: pictures and texts as directions in one space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from negativa.errors import InputError
+from negativa.measures.pictures import remembered
+from negativa.plain.quiet import quiet
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class Clip:
+    """A CLIP model, on the CPU in float32. Radford et al. 2021, arXiv 2103.00020."""
+
+    def __init__(self, weights: str) -> None:
+        """`weights` is a folder or a Hugging Face id. Raises `InputError` if no CLIP model can be read from it."""
+        self._model, self._processor = read_weights(weights, "a CLIP model", _read)
+        self.sharpness = self._model.logit_scale.exp().item()  # what cosines are multiplied with before a softmax
+        self._image = remembered(self._embed_image)
+
+    def images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Unit vectors of pictures, (pictures, features), float64."""
+        return np.stack([self._image(image) for image in images])
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors of texts, (texts, features), float64; what is longer than the model reads is cut."""
+        return np.stack([self._embed_text(text) for text in texts])
+
+    def _embed_image(self, image: Image.Image) -> np.ndarray:
+        inputs = self._processor(images=image.convert("RGB"), return_tensors="pt")
+        return self._unit(self._model.get_image_features, inputs)
+
+    def _embed_text(self, text: str) -> np.ndarray:
+        longest = self._model.config.text_config.max_position_embeddings
+        inputs = self._processor(text=[text], truncation=True, max_length=longest, return_tensors="pt")
+        return self._unit(self._model.get_text_features, inputs)
+
+    @staticmethod
+    def _unit(features: Callable[..., Any], inputs: dict[str, Any]) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            vector = features(**inputs).pooler_output[0].double().numpy()
+        return vector / np.linalg.norm(vector)
+
+
+@cache
+def clip(weights: str) -> Clip:
+    """The CLIP model of these weights, read once. Raises `InputError` if it cannot be read."""
+    return Clip(weights)
+
+
+def read_weights(weights: str, kind: str, read: Callable[[str], Any]) -> Any:
+    """What `read` makes of `weights`. Raises `InputError`, one sentence, if it cannot: `kind` says what is wanted."""
+    try:
+        with quiet():
+            return read(weights)
+    except Exception as error:  # a damaged or absent model comes out of transformers and its readers in many ways
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"weights: {weights!r} cannot be read ({why}); allowed: a folder or a Hugging Face id of {kind}"
+        ) from error
+
+
+def _read(weights: str) -> tuple[Any, Any]:
+    from transformers import AutoConfig, CLIPModel, CLIPProcessor
+
+    family = AutoConfig.from_pretrained(weights).model_type
+    if family != "clip":
+        raise ValueError(f"it is of the family {family!r}")
+    return CLIPModel.from_pretrained(weights).float().eval(), CLIPProcessor.from_pretrained(weights)
