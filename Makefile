@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check fix bench report kills
+.PHONY: setup run test check fix bench report kills studies
 
 setup: $(READY)
 
@@ -37,3 +37,6 @@ kills: setup        ## a study killed at twenty moments, and run again to the sa
 
 report: setup       ## terrarium's figures over 100 seeds, into docs/terrarium.md
 	$(BIN)/python benchmarks/terrarium_report.py
+
+studies: setup      ## every plan in studies/, and what came of it beside it; about twenty minutes
+	$(BIN)/python benchmarks/studies.py

@@ -30,14 +30,16 @@ def main() -> None:
     with Processes(os.cpu_count() or 1) as make:
         for name in names:
             plan, folder = read_plan(ROOT / "studies" / f"{name}.toml"), ROOT / "out" / "studies" / name
+            verdicts: tuple[Verdict, ...] = ()
             for event in study(plan, folder, make):
                 if isinstance(event, Drawn) and event.done % 100 == 0:
                     print(f"{name}: {event.done} of {event.pictures}", flush=True)
                 if isinstance(event, Finished):
-                    with Store(folder, plan) as store:
-                        (ROOT / "studies" / f"{name}.md").write_text(page(store, event.verdicts, name))
-                        contact(store).quantize(128).save(ROOT / "studies" / f"{name}.png", optimize=True)
-                    print(event.report, flush=True)
+                    verdicts = event.verdicts
+            with Store(folder, plan) as store:
+                (ROOT / "studies" / f"{name}.md").write_text(page(store, verdicts, name))
+                contact(store).quantize(128).save(ROOT / "studies" / f"{name}.png", optimize=True)
+            print(folder / "report.html", flush=True)
 
 
 def page(store: Store, verdicts: tuple[Verdict, ...], name: str) -> str:
@@ -74,8 +76,8 @@ def row(one: Verdict) -> str:
 
 
 def between(value: float, low: float, high: float, sign: str = "") -> str:
-    said = f"{value:{sign}.3g}" + ("" if isnan(low) else f" ({low:{sign}.3g} to {high:{sign}.3g})")
-    return said.replace("-", "−")
+    shown, least, most = (f"{number:{sign if number else ''}.3g}".replace("-", "−") for number in (value, low, high))
+    return shown if isnan(low) else f"{shown} ({least} to {most})"
 
 
 def chance(p: float | None) -> str:

@@ -39,7 +39,7 @@ def worse_and_better(name: str, clip: str) -> tuple[str, list[Shot], list[Shot]]
     asked = Recipe("portrait of a man with a mustache")
     photos = CLIPModel.from_pretrained(clip), CLIPProcessor.from_pretrained(clip)
     cases: dict[str, tuple[str, list[Shot], list[Shot]]] = {
-        "presence": ("presence:mustache", shots(people), shots(clean)),
+        "presence": ("presence:mustache", shots(clean), shots(people)),
         "kept": ("kept", pairs[False], pairs[True]),
         "ssim": ("ssim", pairs[False], pairs[True]),
         "clip_kept": (f"clip_kept:{clip}", pairs[False], pairs[True]),

@@ -40,7 +40,7 @@ class Presence(Measure):
 
     name: ClassVar = "presence"
     unit: ClassVar = "1 if there, 0 if not"
-    better: ClassVar = "less"
+    better: ClassVar = "neither"
     needs: ClassVar = "an attribute of terrarium, CLIP weights, or a visual question model"
 
     def __post_init__(self) -> None:
