@@ -16,7 +16,8 @@ from negativa.experiments.making import Made, Maker
 from negativa.plain.recipe import Recipe
 
 MOST: Final = 32  # recipes of a chunk: of two passes each, they fill the engine's largest call
-TURNS: Final = 4  # chunks for each worker, so that all of them end at about the same time
+FEW: Final = 12  # recipes below which the engine's calls are small and dear
+TURNS: Final = 4  # chunks for each worker, if none gets few, so that all of them end at about the same time
 DEATHS: Final = 3  # workers that one chunk may cost, and that may die one after another before they are ready
 
 Worker = TypeVar("Worker")
@@ -28,6 +29,12 @@ class Chunk:
 
     todo: dict[int, Recipe]
     deaths: int = 0
+
+    def halves(self) -> list[Chunk]:
+        """What is left, in two parts, after one more death: a recipe that kills its workers takes few others along."""
+        left = list(self.todo.items())
+        parts = (left[: (len(left) + 1) // 2], left[(len(left) + 1) // 2 :])
+        return [Chunk(dict(part), self.deaths + 1) for part in parts if part]
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,8 @@ def chunks(recipes: Sequence[Recipe], workers: int) -> list[Chunk]:
     for index, recipe in enumerate(recipes):
         seeds.setdefault(recipe.model, {}).setdefault(recipe.seed, []).append(index)
     share = min(MOST, math.ceil(len(recipes) / workers))
-    usual = min(MOST, math.ceil(len(recipes) / workers / TURNS))
+    turns = max(1, min(TURNS, len(recipes) // workers // FEW))
+    usual = min(MOST, math.ceil(len(recipes) / workers / turns))
     packed: list[list[int]] = []
     for of_model in seeds.values():
         packed.append([])
@@ -154,9 +162,8 @@ class Crew(ABC, Generic[Worker]):
             self._stillborn += 1
             if self._stillborn == DEATHS:
                 raise NegativaError(f"workers: {DEATHS} died one after another before they could begin ({news.how})")
-        chunk.deaths += 1
-        if chunk.todo and chunk.deaths < DEATHS:
-            waiting.appendleft(chunk)
+        if chunk.deaths + 1 < DEATHS:
+            waiting.extendleft(chunk.halves())
             return
         for index in chunk.todo:
             yield Made(index, None, None, f"{DEATHS} workers died over this recipe or those beside it; the last: {news.how}")
