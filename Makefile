@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check fix bench report kills studies
+.PHONY: setup run test check fix bench report kills studies pages
 
 setup: $(READY)
 
@@ -40,3 +40,6 @@ report: setup       ## terrarium's figures over 100 seeds, into docs/terrarium.m
 
 studies: setup      ## every plan in studies/, and what came of it beside it; about twenty minutes
 	$(BIN)/python benchmarks/studies.py
+
+pages: setup        ## docs/rules, from the rules' own words
+	$(BIN)/python docs/generate.py

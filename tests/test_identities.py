@@ -147,6 +147,8 @@ def test_a_rule_remembers_once_a_step(studio, monkeypatch: pytest.MonkeyPatch) -
     counts = []
 
     class Counting:
+        space = "any"
+
         def passes(self, moment):
             return (POSITIVE,)
 

@@ -25,6 +25,7 @@ recipes = st.builds(
     steps=st.integers(1, 1000),
     scale=st.floats(-50, 50),
     sampler=st.sampled_from(list(SAMPLERS)),
+    knobs=st.dictionaries(text, st.floats(-9, 9), max_size=3),
     window=windows,
     nothing=st.sampled_from(["empty", "zeros", "dropped"]),
     width=st.none() | st.integers(1, 8192),
@@ -53,6 +54,11 @@ def test_hash_is_the_same_in_another_process() -> None:
     code = "from negativa import *; print(Recipe('a house', ['lawn', Negative('snow', 0.5)], seed=3).hash)"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == recipe.hash
+
+
+def test_knobs_have_no_order() -> None:
+    one, other = Recipe(knobs={"b": 1, "a": 2}), Recipe(knobs=[("a", 2.0), ("b", 1.0)])
+    assert one == other and one.hash == other.hash and one.to_dict()["knobs"] == {"a": 2.0, "b": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from negativa import Negative, Recipe
-from negativa.plain.passes import NOTHING, POSITIVE, Active, Moment
-from negativa.rules import RULES, ClassifierFree, Window, build
+from negativa.plain.knobs import knobs_of
+from negativa.plain.passes import LATENTS, NOTHING, POSITIVE, Active, Moment
+from negativa.rules import RULES, WRAPPERS, ClassifierFree, Window, build
 
 SHAPE = (4, 8, 8)
 ACTIVE = {
@@ -19,19 +20,38 @@ ACTIVE = {
     "two": (Active("negative 0", 1.0), Active("negative 1", -0.5)),
     "two, shares": (Active("negative 0", 0.5), Active("negative 1", 0.5)),
 }
+
+
+def settings(kind: type) -> list[dict[str, float]]:
+    """A rule's knobs at their defaults, and twice elsewhere."""
+    known = knobs_of(kind)
+    moved = [
+        {name: min(max(one.default * share + shift, one.least), one.most) for name, one in known.items()}
+        for share, shift in ((1.3, 0.1), (0.6, -0.05))
+    ]
+    return [{}, *moved] if known else [{}]
+
+
 VARIANTS = [
-    pytest.param(build(Recipe(rule=name, scale=scale, window=window)), id=f"{name}-{scale}-{window}")
-    for name in RULES
+    pytest.param(
+        build(Recipe(rule=f"{name}:{preset}".rstrip(":"), scale=scale, window=window, knobs=knobs)),
+        id=f"{name}{':' * bool(preset)}{preset}-{scale}-{window}-{i}",
+    )
+    for name, kind in RULES.items()
+    for preset in ("", *getattr(kind, "PRESETS", ()))
+    for i, knobs in enumerate(settings(kind))
     for scale in (1.0, 7.5, -2.0)
     for window in ((0.0, 1.0), (0.25, 0.5))
+    if window == (0.0, 1.0) or (i == 0 and scale == 7.5)
 ]
 
 
 def moment(negatives: tuple[Active, ...], step: int = 4) -> Moment:
-    return Moment(step, 10, negatives)
+    return Moment(step, 10, negatives, alpha=0.6, sigma=0.8, timestep=0.55)
 
 
 def predictions(names) -> dict[str, torch.Tensor]:
+    names = (*names, LATENTS)
     return {name: torch.randn(SHAPE, generator=torch.Generator().manual_seed(len(name) + ord(name[-1]))) for name in names}
 
 
@@ -42,7 +62,8 @@ class Reading(Mapping):
         self.values_, self.read = values, set()
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        self.read.add(name)
+        if name != LATENTS:
+            self.read.add(name)
         return self.values_[name]
 
     def __iter__(self):
@@ -64,7 +85,8 @@ class TestContract:
 
     def test_equal_predictions_come_back_unchanged(self, rule, negatives) -> None:
         now, same = moment(negatives), predictions([POSITIVE])[POSITIVE]
-        guided = rule.combine(dict.fromkeys(rule.passes(now), same), now, {})
+        given = dict.fromkeys(rule.passes(now), same) | {LATENTS: predictions([])[LATENTS]}
+        guided = rule.combine(given, now, {})
         torch.testing.assert_close(guided, same, rtol=0, atol=2e-6)
 
     def test_inputs_stay_untouched_and_shape_is_kept(self, rule, negatives) -> None:
@@ -114,6 +136,20 @@ def test_neutral_is_approached_without_a_jump() -> None:
     given = predictions([POSITIVE, "negative 0"])
     near, at = ClassifierFree(1 + 1e-6).combine(given, now, {}), ClassifierFree(1.0).combine(given, now, {})
     torch.testing.assert_close(near, at, rtol=0, atol=1e-4)
+
+
+def test_a_window_of_a_rule_wants_what_the_rule_wants() -> None:
+    assert all(Window(build(Recipe(rule=name, scale=3.0))).space == kind.space for name, kind in RULES.items())
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_a_wrapped_rule_keeps_the_contract_that_its_predictions_keep(name: str) -> None:
+    now = moment((Active("negative 0", 1.0),))
+    for inside in ("cfg", "apg", "sld", "cfg_zero"):
+        rule = build(Recipe(rule=inside, scale=4.0, wrappers=[name]))
+        same = predictions([POSITIVE])[POSITIVE]
+        given = dict.fromkeys(rule.passes(now), same) | {LATENTS: predictions([])[LATENTS]}
+        torch.testing.assert_close(rule.combine(given, now, {}), same, rtol=0, atol=2e-5)
 
 
 def test_half_open_windows_share_no_step_and_miss_none() -> None:

@@ -12,7 +12,7 @@ from negativa.plain.recipe import Recipe
 from negativa.studio import Result, Stepped, Studio, load
 
 if TYPE_CHECKING:
-    from negativa import terrarium
+    from negativa import exact, terrarium
     from negativa.language.pictures import read, save
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Result",
     "Stepped",
     "Studio",
+    "exact",
     "load",
     "read",
     "save",
@@ -37,6 +38,6 @@ def __getattr__(name: str) -> Any:
     """Load what needs Pillow or numpy when it is first used, so that the command line starts at once."""
     if name in ("read", "save"):
         return getattr(import_module("negativa.language.pictures"), name)
-    if name == "terrarium":
-        return import_module("negativa.terrarium")
+    if name in ("exact", "terrarium"):
+        return import_module(f"negativa.{name}")
     raise AttributeError(f"module 'negativa' has no attribute {name!r}")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from negativa.denoisers.denoiser import Denoiser
+    from negativa.exact import Mixture
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Studio:
 
 
 def load(
-    model: str = "terrarium",
+    model: str | Mixture = "terrarium",
     *,
     device: str | None = None,
     dtype: str | None = None,
@@ -166,11 +167,12 @@ def load(
 ) -> Studio:
     """Load a model and make a studio for it.
 
-    `model`: "terrarium", a diffusers folder, a single .safetensors file (`config` names the diffusers folder that
-    describes it), or a Hugging Face id. `device`: "cpu", "cuda", "mps" ..., the best there is if None. `dtype`:
-    "float32", "float16" or "bfloat16"; float16 on CUDA, else float32, if None. `reproducible` makes pictures equal bit
-    for bit on one kind of device whatever they are generated with, at the speed of one row a call; on a CPU it sets torch to
-    one thread in this process, since several share sums in an order of their own.
+    `model`: "terrarium", "exact", a diffusers folder, a single .safetensors file (`config` names the diffusers folder that
+    describes it), a Hugging Face id, or a mixture, whose labels are the words of its prompts and negatives. `device`:
+    "cpu", "cuda", "mps" ..., the best there is if None. `dtype`: "float32", "float16" or "bfloat16"; float16 on CUDA, else
+    float32, if None; "exact" and other mixtures compute on the CPU in float64 all the same. `reproducible` makes pictures
+    equal bit for bit on one kind of device whatever they are generated with, at the speed of one row a call; on a CPU it
+    sets torch to one thread in this process, since several share sums in an order of their own.
     Raises `ModelError` if the model cannot be read, `InputError` for a device or dtype that is not there.
     """
     import torch

@@ -13,10 +13,15 @@ from huggingface_hub import snapshot_download
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from negativa.denoisers.denoiser import Denoiser
+from negativa.denoisers.exact import Exact
 from negativa.denoisers.sd import StableDiffusion
 from negativa.errors import ModelError, nearest
+from negativa.exact import COMPASS, Mixture
 
-BUILT_IN: Final = {"terrarium": Path(__file__).parent.parent / "terrarium" / "weights"}
+BUILT_IN: Final[dict[str, Path | Mixture]] = {
+    "terrarium": Path(__file__).parent.parent / "terrarium" / "weights",
+    "exact": COMPASS,
+}
 USUAL_SCALE: Final = 7.5  # of guidance, for Stable Diffusion 1 and 2
 SCALES: Final = {"terrarium": 3.5}  # of guidance, where the usual one is not the best
 PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
@@ -34,13 +39,17 @@ UNWANTED: Final = ["*.fp16.*", "*.bf16.*", "*non_ema*"]
 WEIGHTS: Final = "diffusion_pytorch_model.safetensors"
 
 
-def open_model(model: str, device: torch.device, dtype: torch.dtype, config: str | None = None) -> Denoiser:
-    """Read a model: a built-in name, a diffusers folder, a single .safetensors file, or a hub id.
+def open_model(model: str | Mixture, device: torch.device, dtype: torch.dtype, config: str | None = None) -> Denoiser:
+    """Read a model: a built-in name, a diffusers folder, a single .safetensors file, or a hub id; or take a mixture as one.
 
     `config` is the diffusers folder that describes a single file; without it diffusers asks the hub.
     Raises `ModelError` if there is none, or it cannot be read.
     """
+    if isinstance(model, Mixture):
+        return Exact(model)
     path = BUILT_IN.get(model, Path(model))
+    if isinstance(path, Mixture):
+        return Exact(path, model)
     try:
         folder, file = path.is_dir(), path.is_file()
     except OSError as error:

@@ -4,8 +4,8 @@
     NAME=VALUE|VALUE|...      where a value may hold a comma, as in negative=|mustache|hat, glasses
 
 NAME is a field of the recipe, `negative-weight`, `negative-start` or `negative-stop` (of every negative there is), or
-`prompt:TEXT` or `negative:TEXT`: then each value takes the place of TEXT wherever it stands in them. An empty value of
-`negative` is no negative; any other is one negative of full weight.
+`prompt:TEXT` or `negative:TEXT`: then each value takes the place of TEXT wherever it stands in them; or `knob:NAME`, a knob
+of the rule. An empty value of `negative` is no negative; any other is one negative of full weight.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from negativa.plain.conditions import Negative
 from negativa.plain.knobs import KNOBS
 from negativa.plain.recipe import Recipe
 
-FIELDS: Final = tuple(field.name for field in fields(Recipe))
+FIELDS: Final = tuple(field.name for field in fields(Recipe) if field.name != "knobs")
 OF_NEGATIVES: Final = {"negative-weight": "weight", "negative-start": "start", "negative-stop": "stop"}
 SEARCHED: Final = ("prompt", "negative")
+KNOB: Final = "knob"
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,16 @@ class Axis:
         name, mark, _ = self.name.partition(":")
         object.__setattr__(self, "name", self.name if mark else _field(name))
         object.__setattr__(self, "values", tuple(self.values))
-        if mark and (name not in SEARCHED or not self._search):
-            raise InputError(f"axis: {self.name!r} was given; allowed: prompt:TEXT or negative:TEXT, with a text to search for")
+        if mark and (name not in (*SEARCHED, KNOB) or not self._search):
+            raise InputError(f"axis: {self.name!r} was given; allowed: prompt:TEXT or negative:TEXT, knob:NAME")
         if not self.values:
             raise InputError(f"axis {self.name}: no values were given; allowed: one or more")
         for i, value in enumerate(self.values):
             if value in self.values[:i]:
                 raise InputError(f"axis {self.name}: {self.labels[i]!r} was given twice; allowed: every value once")
-            rules.build(self.change(Recipe("x", "x"), value))
+            changed = self.change(Recipe("x", "x"), value)
+            if name != KNOB:  # which the rule decides about
+                rules.build(changed)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -58,13 +61,14 @@ class Axis:
     @property
     def headings(self) -> tuple[str, ...]:
         """The values with the axis' name where they do not speak for themselves."""
-        return self.labels if ":" in self.name else tuple(f"{self.name} {label}" for label in self.labels)
+        speaks = ":" in self.name and self._searched in SEARCHED
+        return self.labels if speaks else tuple(f"{self.name} {label}" for label in self.labels)
 
     def acts_on(self, recipe: Recipe) -> bool:
         """Whether there is something in the recipe for this axis to change."""
         if self.name in OF_NEGATIVES:
             return bool(recipe.negative)
-        if ":" not in self.name:
+        if ":" not in self.name or self._searched == KNOB:
             return True
         texts = [recipe.prompt] if self._searched == "prompt" else [one.condition for one in recipe.negative]
         return any(self._search in text for text in texts)
@@ -75,6 +79,8 @@ class Axis:
             return recipe.replace(negative=tuple(replace(one, **{OF_NEGATIVES[self.name]: value}) for one in recipe.negative))
         if ":" not in self.name:
             return recipe.replace(**{self.name: value})
+        if self._searched == KNOB:
+            return recipe.replace(knobs=dict(recipe.knobs) | {self._search: value})
         if not isinstance(value, str):
             raise InputError(f"axis {self.name}: {value!r} was given; allowed: texts")
         if self._searched == "prompt":
@@ -104,6 +110,8 @@ def parse_axis(text: str) -> Axis:
         raise InputError(f"axis: {text!r} was given; allowed: NAME=VALUE,VALUE or NAME=VALUE|VALUE")
     search, name = ":" in name, name.strip()
     values = [value.strip() for value in written.split("|" if "|" in written else ",")]
+    if name.startswith(f"{KNOB}:"):
+        return Axis(name, tuple(_number(name, value, float) for value in values))
     return Axis(name, tuple(values if search else [_value(_field(name), value) for value in values]))
 
 
@@ -141,7 +149,7 @@ def _field(name: str) -> str:
     """The name of a field of the recipe, or of something all negatives have."""
     known = name if name in OF_NEGATIVES else name.replace("-", "_")
     if known not in (*FIELDS, *OF_NEGATIVES):
-        names = (*FIELDS, *OF_NEGATIVES, "prompt:TEXT", "negative:TEXT")
+        names = (*FIELDS, *OF_NEGATIVES, "prompt:TEXT", "negative:TEXT", "knob:NAME")
         raise InputError(f"axis: there is no axis {name!r}; {nearest(name, names)}")
     return known
 

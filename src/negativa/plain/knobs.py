@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from negativa.errors import InputError
@@ -30,6 +30,16 @@ class Knob:
         if not self.least <= kept <= self.most:
             raise InputError(f"{field}: {value!r} was given; allowed: from {self.least:g} to {self.most:g}")
         return kept
+
+
+def knob(default: float, least: float, most: float, help: str) -> Any:
+    """A field of a rule that a person may set: a number, with its range and a sentence of help."""
+    return field(default=default, metadata={"knob": Knob(default, least, most, help, whole=False)})
+
+
+def knobs_of(kind: type) -> dict[str, Knob]:
+    """The knobs of a rule by name."""
+    return {one.name: one.metadata["knob"] for one in fields(kind) if "knob" in one.metadata}
 
 
 KNOBS: Final[dict[str, Knob]] = {

@@ -9,6 +9,7 @@ from negativa.plain.conditions import Condition
 
 POSITIVE: Final = "positive"
 NOTHING: Final = "nothing"
+LATENTS: Final = "latents"  # beside the predictions: the noisy latents that the network saw
 
 
 def negative(index: int) -> str:
@@ -35,10 +36,15 @@ class Active:
 class Moment:
     """Where a walk stands: `step` of `steps`, counted from 0, and the negatives that act now.
 
-    A sampler that asks twice in a step has `evaluation` 0, then 1.
+    A sampler that asks twice in a step has `evaluation` 0, then 1. The latents that the network sees are `alpha` times
+    the clean ones plus `sigma` times unit noise, alpha^2 + sigma^2 = 1; `timestep` is the share (0 to 1) of the way from
+    clean to noise; before a walk begins they are not known, and stand as if there were no noise.
     """
 
     step: int
     steps: int
     negatives: tuple[Active, ...] = ()
     evaluation: int = 0
+    alpha: float = 1.0
+    sigma: float = 0.0
+    timestep: float = 0.0

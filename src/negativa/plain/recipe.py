@@ -13,6 +13,7 @@ from negativa.plain import samplers
 from negativa.plain.conditions import Negative, Nothing, NothingKind, check_window
 from negativa.plain.knobs import KNOBS, number, text
 
+Knobs = Mapping[str, float] | Sequence[tuple[str, float]] | None
 Negatives = str | Negative | Sequence[str | Negative] | None
 
 
@@ -21,10 +22,12 @@ class Recipe:
     """All that decides an image, frozen; the same recipe on the same model gives the same picture.
 
     `negative` takes a text, a `Negative`, or several of either, and is kept as a tuple of `Negative`; empty texts are
-    no negatives. `scale` 1 is the positive prompt alone. `window` (start, stop) bounds all negatives, on top of their
+    no negatives. `scale` 1 is the positive prompt alone. `knobs` are the rule's own numbers by name, kept as sorted pairs;
+    those that are not given take the rule's defaults. `wrappers` are what the rule is wrapped in, the first innermost:
+    "rescale", "interval:low=0.3:high=5". `window` (start, stop) bounds all negatives, on top of their
     own. `nothing` says what stands where no text is given. `width` and `height` are pixels. `scale`, `width`, `height`
-    and `model` may be None: the studio's model fills them in. Names of rules and models are checked by the studio,
-    which knows them.
+    and `model` may be None: the studio's model fills them in. Names of rules, knobs, wrappers and models are checked by the
+    studio, which knows them.
     Raises `InputError` for a value of the wrong type or out of range.
     """
 
@@ -35,6 +38,8 @@ class Recipe:
     scale: float | None
     sampler: str
     rule: str
+    knobs: tuple[tuple[str, float], ...]
+    wrappers: tuple[str, ...]
     window: tuple[float, float]
     nothing: NothingKind
     width: int | None
@@ -50,6 +55,8 @@ class Recipe:
         scale: float | None = KNOBS["scale"].default,
         sampler: str = "euler_a",
         rule: str = "cfg",
+        knobs: Knobs = None,
+        wrappers: str | Sequence[str] = (),
         window: Sequence[float] = (0.0, 1.0),
         nothing: NothingKind = "empty",
         width: int | None = None,
@@ -65,6 +72,8 @@ class Recipe:
             "negative": _negatives(negative),
             "sampler": samplers.known(text("sampler", sampler)),
             "rule": text("rule", rule),
+            "knobs": _knobs(knobs),
+            "wrappers": _wrappers(wrappers),
             "window": (start, stop),
             "nothing": Nothing(nothing).kind,
             "model": None if model is None else text("model", model),
@@ -83,6 +92,8 @@ class Recipe:
         """Plain JSON values, every field present."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["negative"] = [{f.name: getattr(n, f.name) for f in fields(n)} for n in self.negative]
+        values["knobs"] = dict(self.knobs)
+        values["wrappers"] = list(self.wrappers)
         values["window"] = list(self.window)
         return values
 
@@ -119,6 +130,21 @@ def _known_fields(values: Mapping[str, Any]) -> None:
     for name in values:
         if name not in names:
             raise InputError(f"recipe: there is no field {name!r}; {nearest(str(name), names)}")
+
+
+def _knobs(given: Any) -> tuple[tuple[str, float], ...]:
+    pairs = given.items() if isinstance(given, Mapping) else given or ()
+    try:
+        found = {text("knobs", name): number(f"knobs: {name}", value) for name, value in pairs}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"knobs: {given!r} was given; allowed: numbers by name, as in {{'momentum': 0.5}}") from error
+    return tuple(sorted(found.items()))
+
+
+def _wrappers(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, Sequence):
+        raise InputError(f"wrappers: {given!r} was given; allowed: a text, or several")
+    return tuple(text("wrappers", one) for one in ((given,) if isinstance(given, str) else given) if one != "")
 
 
 def _negatives(given: Any) -> tuple[Negative, ...]:

@@ -2,32 +2,128 @@
 
 from __future__ import annotations
 
-from typing import Final
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
 
 from negativa.errors import InputError, nearest
+from negativa.plain.knobs import knobs_of
 from negativa.plain.recipe import Recipe
+from negativa.rules.adaptive import Adaptive
+from negativa.rules.apg import AdaptiveProjected
+from negativa.rules.ccfg import Contrastive
 from negativa.rules.cfg import ClassifierFree
+from negativa.rules.cfg_zero import ZeroStar
+from negativa.rules.composable import Composable
+from negativa.rules.crg import ConceptRemoval
+from negativa.rules.dng import Dynamic
+from negativa.rules.fdg import FrequencyDecoupled
+from negativa.rules.interval import Interval
+from negativa.rules.mambo import MagnitudeAware
 from negativa.rules.none import Unguided
+from negativa.rules.perp_neg import PerpNeg
+from negativa.rules.ramp import Ramp
+from negativa.rules.rescale import Rescale
 from negativa.rules.rule import Memory, Predictions, Rule
+from negativa.rules.sega import Semantic
+from negativa.rules.signed import Signed
+from negativa.rules.sld import SafeLatent
+from negativa.rules.tcfg import Tangential
+from negativa.rules.threshold import Threshold
 from negativa.rules.window import Window
 
 RULES: Final[dict[str, type]] = {
     "none": Unguided,
     "cfg": ClassifierFree,
+    "composable": Composable,
+    "signed": Signed,
+    "perp_neg": PerpNeg,
+    "sld": SafeLatent,
+    "sega": Semantic,
+    "dng": Dynamic,
+    "ccfg": Contrastive,
+    "crg": ConceptRemoval,
+    "apg": AdaptiveProjected,
+    "cfg_zero": ZeroStar,
+    "tcfg": Tangential,
+    "mambo": MagnitudeAware,
+    "fdg": FrequencyDecoupled,
+}
+#: What a rule can be wrapped in.
+WRAPPERS: Final[dict[str, type]] = {
+    "interval": Interval,
+    "rescale": Rescale,
+    "threshold": Threshold,
+    "ramp": Ramp,
+    "adaptive": Adaptive,
 }
 
 
 def build(recipe: Recipe) -> Rule:
-    """The rule that a recipe names, with the recipe's knobs and window.
+    """The rule that a recipe names, "NAME" or "NAME:PRESET", with the recipe's scale, knobs, wrappers and window.
 
-    Raises `InputError` for an unknown name.
+    A knob that is given counts before the preset's. Raises `InputError` for an unknown rule, preset, knob or wrapper, and
+    for a value out of range.
     """
-    if recipe.rule not in RULES:
-        raise InputError(f"rule: there is no rule {recipe.rule!r}; {nearest(recipe.rule, RULES)}")
-    kind = RULES[recipe.rule]
-    rule = kind(**{name: getattr(recipe, name) for name in kind.__dataclass_fields__})
+    name, colon, preset = recipe.rule.partition(":")
+    kind = _known("rule", name, RULES)
+    presets, known = getattr(kind, "PRESETS", {}), knobs_of(kind)
+    if colon and preset not in presets:
+        raise InputError(f"rule: {name!r} has no preset {preset!r}; {nearest(preset, presets) if presets else 'it has none'}")
+    values: dict[str, Any] = dict(presets.get(preset, {}))
+    for knob, value in recipe.knobs:
+        if knob not in known:
+            allowed = nearest(knob, known) if known else "it has none"
+            raise InputError(f"knobs: the rule {name!r} has no knob {knob!r}; {allowed}")
+        values[knob] = known[knob].check(f"knobs: {knob}", value)
+    samplers = getattr(kind, "samplers", (recipe.sampler,))
+    if recipe.sampler not in samplers:
+        raise InputError(f"sampler: {recipe.sampler!r} was given; allowed with the rule {name!r}: {', '.join(samplers)}")
+    if "scale" in kind.__dataclass_fields__:
+        values["scale"] = recipe.scale
+    rule = kind(**values)
+    for one in recipe.wrappers:
+        rule = _wrapped(rule, one)
     start, stop = recipe.window
     return rule if (start, stop) == (0, 1) else Window(rule, start, stop)
 
 
-__all__ = ["RULES", "ClassifierFree", "Memory", "Predictions", "Rule", "Unguided", "Window", "build"]
+def _wrapped(rule: Rule, written: str) -> Rule:
+    """The rule in a wrapper that is written NAME or NAME:FIELD=VALUE:FIELD=VALUE."""
+    name, *parts = written.split(":")
+    kind = _known("wrappers", name, WRAPPERS)
+    known, names = knobs_of(kind), [field for field in kind.__dataclass_fields__ if field != "rule"]
+    values: dict[str, Any] = {}
+    for part in parts:
+        field, _, value = part.partition("=")
+        if field not in names:
+            raise InputError(f"wrappers: {name!r} has no {field!r}; {nearest(field, names)}")
+        values[field] = known[field].check(f"wrappers: {name} {field}", _number(field, value)) if field in known else value
+    return kind(rule, **values)
+
+
+def _number(field: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise InputError(f"wrappers: {field}={value} was given; allowed: a number") from error
+
+
+def _known(field: str, name: str, table: Mapping[str, type]) -> type:
+    if name not in table:
+        raise InputError(f"{field}: there is no {'rule' if table is RULES else 'wrapper'} {name!r}; {nearest(name, table)}")
+    return table[name]
+
+
+def about(name: str) -> str:
+    """What the file of a rule or wrapper says of it, and its knobs and presets. Raises `InputError` for an unknown name."""
+    kind = WRAPPERS[name] if name in WRAPPERS else _known("rule", name, RULES)
+    lines = [(sys.modules[kind.__module__].__doc__ or "").strip(), ""]
+    for knob, one in knobs_of(kind).items():
+        lines.append(f"{knob} = {one.default:g} ({one.least:g} to {one.most:g}): {one.help}")
+    for preset, values in getattr(kind, "PRESETS", {}).items():
+        lines.append(f"{name}:{preset}: {', '.join(f'{knob} {value:g}' for knob, value in values.items())}")
+    return "\n".join(lines).rstrip()
+
+
+__all__ = ["RULES", "WRAPPERS", "ClassifierFree", "Memory", "Predictions", "Rule", "Unguided", "Window", "about", "build"]

@@ -13,10 +13,11 @@ Cost: 1 pass at scale 1, 2 without negatives, 1 + k with k negatives whose weigh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from negativa.plain.passes import NOTHING, POSITIVE, Moment
-from negativa.rules.rule import Memory, Predictions
+from negativa.plain.passes import POSITIVE, Moment
+from negativa.rules.baseline import baseline, baseline_passes
+from negativa.rules.rule import Memory, Predictions, Space
 
 
 @dataclass(frozen=True)
@@ -25,24 +26,14 @@ class ClassifierFree:
 
     scale: float
 
+    space: ClassVar[Space] = "any"
+
     def passes(self, moment: Moment) -> tuple[str, ...]:
-        if self.scale == 1:
-            return (POSITIVE,)
-        names = tuple(negative.name for negative in moment.negatives)
-        return (POSITIVE, *names) if _replaces_nothing(moment) else (POSITIVE, NOTHING, *names)
+        return (POSITIVE,) if self.scale == 1 else (POSITIVE, *baseline_passes(moment))
 
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         c, s = predictions[POSITIVE], self.scale
         if s == 1:
             return c
-        if _replaces_nothing(moment):
-            baseline = sum(negative.weight * predictions[negative.name] for negative in moment.negatives)
-        else:
-            u = predictions[NOTHING]
-            baseline = u + sum(n.weight * (predictions[n.name] - u) for n in moment.negatives)
-        return baseline + s * (c - baseline)
-
-
-def _replaces_nothing(moment: Moment) -> bool:
-    """Whether the weights sum to one, so that u cancels out of the baseline."""
-    return bool(moment.negatives) and sum(negative.weight for negative in moment.negatives) == 1
+        b = baseline(predictions, moment)
+        return b + s * (c - b)

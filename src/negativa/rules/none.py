@@ -8,15 +8,17 @@ c is the prediction under the prompt. Space: any. Cost: 1 pass.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from negativa.plain.passes import POSITIVE, Moment
-from negativa.rules.rule import Memory, Predictions
+from negativa.rules.rule import Memory, Predictions, Space
 
 
 @dataclass(frozen=True)
 class Unguided:
     """The prediction as it is; has no knobs."""
+
+    space: ClassVar[Space] = "any"
 
     def passes(self, moment: Moment) -> tuple[str, ...]:
         return (POSITIVE,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from negativa.plain.passes import Moment
 
@@ -11,8 +11,18 @@ Predictions = Mapping[str, Any]  # name of a pass -> tensor (channels, height, w
 Memory = dict[str, Any]  # what a rule remembers from step to step; one for each image, owned by its walk
 
 
+Space = Literal["any", "noise", "x0", "velocity"]
+
+
 class Rule(Protocol):
-    """Arithmetic on named predictions; a frozen dataclass whose fields are its knobs."""
+    """Arithmetic on named predictions; a frozen dataclass whose fields are its scale and its knobs.
+
+    `space` is what it wants predictions to be of: the noise, the clean latents (x0), the velocity (alpha noise - sigma
+    x0); or any of them, where the combination is affine with coefficients that sum to one. The walk converts.
+    """
+
+    @property
+    def space(self) -> Space: ...
 
     def passes(self, moment: Moment) -> tuple[str, ...]:
         """The names of the passes that `combine` will read at this moment."""

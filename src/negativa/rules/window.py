@@ -13,7 +13,7 @@ from typing import Any
 
 from negativa.plain.conditions import inside
 from negativa.plain.passes import Moment
-from negativa.rules.rule import Memory, Predictions, Rule
+from negativa.rules.rule import Memory, Predictions, Rule, Space
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class Window:
     rule: Rule
     start: float = 0.0
     stop: float = 1.0
+
+    @property
+    def space(self) -> Space:
+        return self.rule.space
 
     def passes(self, moment: Moment) -> tuple[str, ...]:
         return self.rule.passes(self._seen(moment))

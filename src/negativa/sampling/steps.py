@@ -38,6 +38,18 @@ class Steps:
         """What the network sees of the latents."""
         return self._scheduler.scale_model_input(latents, timestep)
 
+    def level(self, timestep: torch.Tensor) -> tuple[float, float, float]:
+        """How much signal and noise the network sees now, squares summing to one, and the share of time; asked after `seen`."""
+        scheduler, share = self._scheduler, float(timestep) / self._scheduler.config.num_train_timesteps
+        if not hasattr(scheduler, "sigmas"):
+            signal = float(scheduler.alphas_cumprod[int(timestep)])
+            return signal**0.5, (1 - signal) ** 0.5, share
+        ratio = float(scheduler.sigmas[scheduler.step_index or 0])
+        if not getattr(scheduler, "state_in_first_order", True) and hasattr(scheduler, "mid_point_sigma"):
+            ratio = float(scheduler.mid_point_sigma)
+        alpha = (ratio**2 + 1) ** -0.5
+        return alpha, ratio * alpha, share
+
     def step(self, prediction: torch.Tensor, timestep: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         """The latents after a step along a prediction; step noise comes from the image's own stream."""
         chance = {"generator": self._generator} if self._takes_generator else {}

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from negativa.plain.conditions import Nothing, Words
-from negativa.plain.passes import NOTHING, POSITIVE, Active, Moment, Pass, negative
+from negativa.plain.passes import LATENTS, NOTHING, POSITIVE, Active, Moment, Pass, negative
 from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import SAMPLERS, evaluations
 from negativa.rules import build
+from negativa.rules.adaptive import IDLE
+from negativa.rules.rule import Space
+from negativa.rules.spaces import convert
 from negativa.sampling import noise
 from negativa.sampling.steps import Steps
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+#: What a model predicts, in a scheduler's words and in ours.
+NATIVE: Final[dict[str, Space]] = {"epsilon": "noise", "v_prediction": "velocity", "sample": "x0"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any])
     A sampler that asks twice in a step gets the rule twice, at the same step of the window; what the rule remembers
     moves on at the first of the two only, so that memory counts steps, whatever the sampler.
     """
-    rule, passes = build(recipe), passes_of(recipe)
+    rule, passes, native = build(recipe), passes_of(recipe), NATIVE[config.get("prediction_type", "epsilon")]
     generator = noise.stream(recipe.seed)
     start = noise.start(generator, shape)
     steps = Steps(recipe.sampler, config, recipe.steps, generator)
@@ -47,11 +53,15 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any])
     memory: dict[str, Any] = {}
     for moment, timestep in zip(moments(recipe), steps.timesteps, strict=True):
         seen = steps.seen(latents, timestep)
-        needed = {name: passes[name] for name in rule.passes(moment)}
+        alpha, sigma, share = steps.level(timestep)
+        moment = replace(moment, alpha=alpha, sigma=sigma, timestep=share)
+        wanted = rule.passes(moment)
+        needed = {name: passes[name] for name in ((POSITIVE,) if memory.get(IDLE) == wanted else wanted)}
         predictions = yield Ask(seen[0], float(timestep), needed, moment)
         remembered = memory if moment.evaluation == 0 else dict(memory)
-        guided = rule.combine(predictions, moment, remembered)
-        latents = steps.step(guided[None], timestep, latents)
+        given = {name: convert(one, seen[0], moment, native, rule.space) for name, one in predictions.items()}
+        guided = rule.combine(given | {LATENTS: seen[0]}, moment, remembered)
+        latents = steps.step(convert(guided, seen[0], moment, rule.space, native)[None], timestep, latents)
     return latents[0]
 
 

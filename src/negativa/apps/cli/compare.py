@@ -33,7 +33,7 @@ Window = Annotated[str | None, typer.Option(metavar="START:STOP", help="Share of
 Nothing = Annotated[str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped.")]
 Width = Annotated[int | None, typer.Option(help=KNOBS["width"].help)]
 Height = Annotated[int | None, typer.Option(help=KNOBS["height"].help)]
-Model = Annotated[str | None, typer.Option(help="terrarium, a folder, a .safetensors file, or a hub id.")]
+Model = Annotated[str | None, typer.Option(help="terrarium, exact, a folder, a .safetensors file, or a hub id.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write; named after the prompt if not given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")]
 Reproducible = Annotated[bool, typer.Option("--reproducible", help="Equal bit for bit in any company; slower.")]

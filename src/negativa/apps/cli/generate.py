@@ -35,11 +35,20 @@ def generate(
     steps: Annotated[int | None, typer.Option(help=KNOBS["steps"].help)] = None,
     sampler: Annotated[str | None, typer.Option(help="See `negativa samplers`.")] = None,
     rule: Annotated[str | None, typer.Option(help="See `negativa rules`.")] = None,
+    knob: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A number of the rule's own, see `negativa rules RULE`.")
+    ] = None,
+    wrap: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:FIELD=VALUE…]", help="Wrap the rule: rescale, interval:low=0.3:high=5, ...; may be repeated."
+        ),
+    ] = None,
     window: Annotated[str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act.")] = None,
     nothing: Annotated[str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped.")] = None,
     width: Annotated[int | None, typer.Option(help=KNOBS["width"].help)] = None,
     height: Annotated[int | None, typer.Option(help=KNOBS["height"].help)] = None,
-    model: Annotated[str | None, typer.Option(help="terrarium, a folder, a .safetensors file, or a hub id.")] = None,
+    model: Annotated[str | None, typer.Option(help="terrarium, exact, a folder, a .safetensors file, or a hub id.")] = None,
     config: Annotated[str | None, typer.Option(help="Diffusers folder that describes a single file.")] = None,
     like: Annotated[Path | None, typer.Option(help="Start from the recipe of this picture.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write (.png, .jpg, .webp).")] = None,
@@ -60,6 +69,8 @@ def generate(
         "steps": steps,
         "sampler": sampler,
         "rule": rule,
+        "wrappers": wrap,
+        "knobs": None if knob is None else dict(map(parse_knob, knob)),
         "window": None if window is None else parse_window(window),
         "nothing": nothing,
         "width": width,
@@ -114,6 +125,15 @@ def parse_negative(text: str) -> Negative:
         raise InputError(f"negative: {text!r} was given; allowed: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP")
     values: dict[str, Any] = {name: float(found[name]) for name in ("weight", "start", "stop") if found[name]}
     return Negative(found["text"], **values)
+
+
+def parse_knob(text: str) -> tuple[str, float]:
+    """A knob as written on the command line: NAME=VALUE. Raises `InputError` for anything else."""
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError as error:
+        raise InputError(f"knob: {text!r} was given; allowed: NAME=NUMBER, as in momentum=0.5") from error
 
 
 def parse_window(text: str) -> tuple[float, float]:

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from typing import Annotated, Final
+
+import typer
+
+COST: Final = re.compile(r"Cost: [^.;,(]*")
+PAPER: Final = re.compile(r"arXiv\s+\d{4}\.\d{5}")
 
 
-def rules() -> None:
-    """List the guidance rules."""
-    from negativa.rules import RULES
+def rules(name: Annotated[str | None, typer.Argument(help="Show this rule's formula and knobs.")] = None) -> None:
+    """List the guidance rules with their space, cost and paper; or show one with its formula and knobs."""
+    from negativa.rules import RULES, WRAPPERS, about
 
-    for name, kind in RULES.items():
-        _row(name, (sys.modules[kind.__module__].__doc__ or "").splitlines()[0])
+    if name is not None:
+        print(about(name))
+        return
+    for rule, kind in (RULES | WRAPPERS).items():
+        said = sys.modules[kind.__module__].__doc__ or ""
+        cost, paper = COST.search(said), PAPER.search(said)
+        space = f"space {kind.space}" if isinstance(kind.space, str) else "the rule's space"
+        facts = [
+            "a wrapper" if rule in WRAPPERS else "",
+            space,
+            cost[0].lower() if cost else "",
+            " ".join(paper[0].split()) if paper else "",
+        ]
+        _row(rule, f"{said.splitlines()[0]} ({'; '.join(filter(None, facts))})")
 
 
 def samplers() -> None:
@@ -25,6 +44,7 @@ def samplers() -> None:
 def models() -> None:
     """List the models that need no download, and what else --model takes."""
     _row("terrarium", "a small Stable Diffusion of portraits and houses, 128x128, shipped with this package")
+    _row("exact", "a mixture of four labelled Gaussians whose truth is known: north, east, south, west")
     _row("FOLDER", "a diffusers folder of Stable Diffusion 1.x or 2.x, safetensors")
     _row("FILE", "a single .safetensors file of Stable Diffusion 1.x or 2.x")
     _row("OWNER/NAME", "a Hugging Face id, fetched from the hub once")

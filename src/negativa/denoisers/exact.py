@@ -1,0 +1,112 @@
+"""Gaussian mixtures as a model family: every prediction is the exact one, in closed form (see `negativa.exact`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from negativa.errors import InputError
+from negativa.exact import Mixture
+from negativa.plain.conditions import Condition, Words
+
+SCHEDULE: Final = {  # as Stable Diffusion was trained
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+SIDE: Final = 256  # pixels of the plot
+COLOURS: Final = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")  # one a label, and again from the first
+
+
+@dataclass
+class Exact:
+    """A mixture that answers as a network would; see `Denoiser`. Latents are points, (dimensions, 1, 1).
+
+    A prompt or negative names labels, several separated by commas; the empty one and every kind of nothing stand for
+    all. `prediction` says what is predicted: the noise ("epsilon") or the velocity ("v_prediction"). Computed in
+    float64 on the CPU. Between two timesteps of the schedule sigma / alpha is interpolated linearly, as diffusers' Euler
+    and Heun schedulers do it.
+    """
+
+    mixture: Mixture
+    name: str = ""
+    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+
+    def __post_init__(self) -> None:
+        self.hash, self.device, self.dtype = self.mixture.hash, "cpu", "float64"
+        self.name = self.name or f"mixture-{self.hash}"
+        self.factor, self.size, self.scale = SIDE, SIDE, 2.0
+        self.scheduler: Mapping[str, Any] = SCHEDULE | {"prediction_type": self.prediction}
+        kept = DDPMScheduler.from_config(self.scheduler).alphas_cumprod.double().numpy()
+        self._levels = np.sqrt((1 - kept) / kept)  # sigma / alpha at each timestep
+        self._asked: dict[Condition, Mixture] = {}
+
+    def shape(self, width: int, height: int) -> tuple[int, int, int]:
+        if (width, height) != (SIDE, SIDE):
+            raise InputError(f"width and height: {width} and {height} were given; allowed: {SIDE}, the size of the plot")
+        return self.mixture.dimensions, 1, 1
+
+    def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], conditions: Sequence[Condition]) -> Tensor:
+        points = torch.stack(list(latents)).flatten(1).double().numpy()  # rows, dimensions
+        level = np.interp(timesteps, np.arange(len(self._levels)), self._levels)
+        alpha = 1 / np.sqrt(1 + level**2)
+        sigma = alpha * level
+        predicted = np.empty_like(points)
+        for condition in set(conditions):
+            rows = [i for i, one in enumerate(conditions) if one == condition]
+            given = points[rows], alpha[rows], sigma[rows]
+            asked = self._mixture(condition)
+            predicted[rows] = asked.noise(*given)
+            if self.prediction == "v_prediction":
+                predicted[rows] = alpha[rows, None] * predicted[rows] - sigma[rows, None] * asked.clean(*given)
+        return torch.from_numpy(predicted).float()[..., None, None]
+
+    def decode(self, latents: Tensor) -> Image.Image:
+        """A plot: circles of one and two standard deviations around the means, and the point as a cross.
+
+        The first two dimensions are shown; a point outside the plot stands at its edge.
+        """
+        means, stds = np.zeros((len(self.mixture.means), 2)), np.array(self.mixture.stds)
+        means[:, : self.mixture.dimensions] = np.array(self.mixture.means)[:, :2]
+        low, high = (means - 4 * stds[:, None]).min(0), (means + 4 * stds[:, None]).max(0)
+        middle, scale = (low + high) / 2, SIDE / (high - low).max()
+
+        def place(point: np.ndarray) -> np.ndarray:
+            return SIDE / 2 + (point - middle) * scale * (1, -1)  # the second dimension points up
+
+        image = Image.new("RGB", (SIDE, SIDE), "white")
+        draw = ImageDraw.Draw(image)
+        colours = dict(zip(dict.fromkeys(self.mixture.labels), COLOURS * len(means), strict=False))
+        for mean, std, label in zip(place(means), stds * scale, self.mixture.labels, strict=True):
+            for radius in (std, 2 * std):
+                draw.ellipse([*(mean - radius), *(mean + radius)], outline=colours[label])
+            draw.text(tuple(mean), label, fill=colours[label], anchor="mm")
+        point = np.zeros(2)
+        point[: self.mixture.dimensions] = latents.flatten()[:2].double().numpy()
+        if np.isfinite(point).all():
+            x, y = np.clip(place(point), 4, SIDE - 5)
+            draw.line([x - 4, y, x + 4, y], fill="black", width=2)
+            draw.line([x, y - 4, x, y + 4], fill="black", width=2)
+        return image
+
+    def unread(self, text: str) -> str:
+        return ""
+
+    def unknown(self, text: str) -> list[str]:
+        return []
+
+    def _mixture(self, condition: Condition) -> Mixture:
+        if condition not in self._asked:
+            self._asked[condition] = self.mixture.only(condition.text) if isinstance(condition, Words) else self.mixture
+        return self._asked[condition]
