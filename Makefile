@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check fix bench report kills studies pages
+.PHONY: setup run test check fix bench report kills studies pages frontier
 
 setup: $(READY)
 
@@ -43,3 +43,6 @@ studies: setup      ## every plan in studies/, and what came of it beside it; ab
 
 pages: setup        ## docs/rules, from the rules' own words
 	$(BIN)/python docs/generate.py
+
+frontier: setup     ## every rule beside the others, into docs/frontier.md; about fifteen minutes
+	$(BIN)/python benchmarks/frontier.py

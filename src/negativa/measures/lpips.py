@@ -49,7 +49,7 @@ def _network() -> Any:
     import torch
 
     try:
-        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity  # type: ignore[import-not-found]
         from torchvision.models import AlexNet_Weights  # type: ignore[import-not-found]
     except (ImportError, RuntimeError) as error:  # the latter from a torchvision that was built for another torch
         raise InputError("lpips: it needs torchmetrics, and the torchvision that fits this torch; install both") from error
