@@ -213,7 +213,7 @@ def test_the_command_writes_sheets_pictures_and_a_page(folder: Path, tmp_path: P
         (["--row", "hat"], "row: 'hat' was given; allowed: LABEL=TEXT"),
         (["--column", "=hat"], "label: '' was given"),
         (["--placebo", "yes"], "placebo: 'yes' was given"),
-        (["--rule", "cgf"], "did you mean 'cfg'"),
+        (["--rule", "cfgg"], "did you mean 'cfg'"),
         (["--steps", "0"], "steps: 0 was given"),
         (["--out", "full"], "out: the folder 'full' is not empty"),
         (["--out", "file"], "out: 'file' is a file; allowed: a folder"),

@@ -155,7 +155,7 @@ def test_device_and_dtype(folder: Path) -> None:
     ("change", "words"),
     [
         ({"width": 33}, "width: 33 was given; allowed: multiples of 2"),
-        ({"rule": "cgf"}, "rule: there is no rule 'cgf'; did you mean 'cfg'"),
+        ({"rule": "cfgg"}, "rule: there is no rule 'cfgg'; did you mean 'cfg'"),
         ({"model": "other"}, "model: 'other' was given; this studio has"),
         ({"sampler": "lcm", "steps": 60}, "steps: 60 was given; the sampler 'lcm' says"),
     ],

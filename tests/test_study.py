@@ -160,7 +160,7 @@ BAD = {
     "too many pictures": ({"seeds": "0:60000"}, "the plan has 120000 pictures"),
     "steps": ({"steps": 2.5}, "steps: 2.5 was given"),
     "sampler": ({"sampler": "eulera"}, "did you mean 'euler_a'"),
-    "rule": ({"rules": "cgf"}, "did you mean 'cfg'"),
+    "rule": ({"rules": "cfgg"}, "did you mean 'cfg'"),
     "measure": ({"measures": "presense:hat"}, "there is no measure 'presense'; did you mean 'presence'"),
     "measure twice": ({"measures": ["kept", "kept"]}, "measures: 'kept' stands there twice"),
     "title": ({"title": 3}, "title: 3 was given"),
