@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check fix bench terrarium-report kills studies pages frontier
+.PHONY: setup run test check fix bench report kills studies pages frontier
 
 setup: $(READY)
 
@@ -35,8 +35,8 @@ bench: setup        ## speed beside diffusers' own pipeline, and of several proc
 kills: setup        ## a study killed at twenty moments, and run again to the same end
 	$(BIN)/python benchmarks/kills.py
 
-terrarium-report: setup  ## terrarium's figures over fresh seeds, into docs/terrarium.md
-	$(BIN)/python benchmarks/terrarium
+report: setup       ## terrarium's figures over 100 seeds, into docs/terrarium.md
+	$(BIN)/python benchmarks/terrarium_report.py
 
 studies: setup      ## every plan in studies/, and what came of it beside it; about twenty minutes
 	$(BIN)/python benchmarks/studies.py

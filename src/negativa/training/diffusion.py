@@ -1,32 +1,43 @@
-"""Terrarium's denoiser: a Stable Diffusion U-Net."""
+"""Terrarium's denoiser: a Stable Diffusion U-Net and the text encoder it listens to, trained together."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from negativa.terrarium.captions import caption
-from negativa.training.clip import WIDTH
 from negativa.training.data import truth_of
 from negativa.training.progress import Progress
-from negativa.training.tokenizer import tokens
+from negativa.training.tokenizer import LENGTH
 from negativa.training.vae import to_tensor
 
 BATCH = 64
+WIDTH = 128  # of a text embedding
 WEIGHT = -0.75  # power of the signal's share: 0 weighs as noise prediction does, which hardly counts the noisiest steps,
 # though guidance decides most in them; -1 as velocity prediction (Salimans and Ho 2022, arXiv 2202.00512)
 
 
-def build() -> UNet2DConditionModel:
-    """The untrained network."""
+def build(tokenizer: CLIPTokenizer) -> nn.ModuleDict:
+    """The untrained networks, "unet" and "text_encoder"."""
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=4 * WIDTH,
+        projection_dim=WIDTH,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=LENGTH,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     unet = UNet2DConditionModel(
         sample_size=16,
         in_channels=4,
@@ -40,7 +51,7 @@ def build() -> UNet2DConditionModel:
         norm_num_groups=16,
     )
     unet.set_attn_processor(AttnProcessor())  # plain products: their backward pass in bfloat16 is five times faster on a CPU
-    return unet
+    return nn.ModuleDict({"unet": unet, "text_encoder": CLIPTextModel._from_config(text, attn_implementation="eager")})
 
 
 def scheduler() -> DDIMScheduler:
@@ -74,51 +85,13 @@ def latents_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, k
     return means * vae.config.scaling_factor
 
 
-@dataclass(frozen=True)
-class Denoising:
-    """What a batch asks of the network: to find `noise` in `noisy` latents at `timesteps`, of the pictures `rows`.
-
-    `share` is the clean latents' part of the variance.
-    """
-
-    rows: np.ndarray
-    noisy: Tensor
-    timesteps: Tensor
-    share: Tensor
-    noise: Tensor
-
-
-def denoising(latents: Tensor, signal: Tensor, rng: np.random.Generator, among: np.ndarray | None = None) -> Denoising:
-    """A batch of latents with noise. Timesteps are spread evenly over it, which makes the gradient less noisy.
-
-    `signal` is the schedule's cumulative alpha at every training timestep; `among` numbers the pictures to draw from, all
-    if None.
-    """
-    rows = rng.integers(len(latents), size=BATCH) if among is None else rng.choice(among, BATCH)
-    steps = ((np.arange(BATCH) + rng.random(BATCH)) / BATCH * len(signal)).astype(np.int64)
-    timesteps = torch.from_numpy(steps).to(latents.device)
-    clean = latents[torch.from_numpy(rows).to(latents.device)]
-    noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(latents.device)
-    share = signal[timesteps]
-    kept, lost = share.sqrt().view(-1, 1, 1, 1), (1 - share).sqrt().view(-1, 1, 1, 1)
-    return Denoising(rows, kept * clean + lost * noise, timesteps, share, noise)
-
-
-def weighted(predicted: Tensor, batch: Denoising) -> Tensor:
-    """The mean squared error of the predicted noise, noisy steps counting for more."""
-    errors = (predicted.float() - batch.noise).square().mean((1, 2, 3))
-    return (errors * batch.share**WEIGHT).mean()
-
-
-@torch.no_grad()
-def read(text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
-    """What the text encoder makes of captions, (n, 77, width)."""
-    return text_encoder(tokens(tokenizer, texts).to(text_encoder.device)).last_hidden_state
+def tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+    """Captions as rows of 77 token numbers."""
+    return tokenizer(captions, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
 
 
 def loss(
-    unet: UNet2DConditionModel,
-    text_encoder: CLIPTextModel,
+    networks: nn.ModuleDict,
     latents: Tensor,
     truths: np.ndarray,
     tokenizer: CLIPTokenizer,
@@ -127,11 +100,20 @@ def loss(
 ) -> Tensor:
     """Mean squared error of the predicted noise (Ho et al. 2020, arXiv 2006.11239, equation 14), weighted by timestep.
 
-    Captions are written anew every time a picture is seen. The text encoder is given, as in Stable Diffusion.
+    `signal` is the schedule's cumulative alpha at every training timestep. Captions are written anew every time a
+    picture is seen. Timesteps are spread evenly over a batch, which makes the gradient less noisy.
     """
-    batch = denoising(latents, signal, rng)
-    texts = [caption(truth_of(truths[row]), rng) for row in batch.rows]
-    with torch.autocast(latents.device.type, torch.bfloat16):
-        states = read(text_encoder, tokenizer, texts)
-        predicted = unet(batch.noisy, batch.timesteps, states, return_dict=False)[0]
-    return weighted(predicted, batch)
+    device = latents.device
+    rows = rng.integers(len(latents), size=BATCH)
+    texts = [caption(truth_of(truths[row]), rng) for row in rows]
+    steps = ((np.arange(BATCH) + rng.random(BATCH)) / BATCH * len(signal)).astype(np.int64)
+    timesteps = torch.from_numpy(steps).to(device)
+    clean = latents[torch.from_numpy(rows).to(device)]
+    noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(device)
+    share = signal[timesteps].view(-1, 1, 1, 1)
+    noisy = share.sqrt() * clean + (1 - share).sqrt() * noise
+    with torch.autocast(device.type, torch.bfloat16):
+        states = networks["text_encoder"](tokens(tokenizer, texts).to(device)).last_hidden_state
+        predicted = networks["unet"](noisy, timesteps, states, return_dict=False)[0]
+    errors = (predicted.float() - noise).square().mean((1, 2, 3), keepdim=True)
+    return (errors * share**WEIGHT).mean()

@@ -54,29 +54,3 @@ def loss(reader: nn.Module, pictures: np.ndarray, truths: np.ndarray, rng: np.ra
     with torch.autocast(device.type, torch.bfloat16):
         logits = reader(pixels * gain).logits
     return nn.functional.binary_cross_entropy_with_logits(logits.float(), target)
-
-
-def calibrate(reader: ResNetForImageClassification, pictures: np.ndarray, truths: np.ndarray, device: torch.device) -> None:
-    """Make the probabilities mean what they say on pictures that the reader has not learned from (Platt 1999).
-
-    Each attribute's logit gets a factor and an offset, pulled a little towards 1 and 0, folded into the last layer.
-    """
-    with torch.no_grad():
-        seen = [reader(to_tensor(pictures[i : i + BATCH]).to(device)).logits for i in range(0, len(pictures), BATCH)]
-    logits, target = torch.cat(seen).float(), torch.from_numpy(truths.astype(np.float32)).to(device)
-    factor = torch.zeros(logits.shape[1], device=device, requires_grad=True)  # its logarithm
-    offset = torch.zeros(logits.shape[1], device=device, requires_grad=True)
-    optimiser = torch.optim.LBFGS([factor, offset], max_iter=100, line_search_fn="strong_wolfe")
-
-    def step() -> Tensor:
-        optimiser.zero_grad()
-        error = nn.functional.binary_cross_entropy_with_logits(logits * factor.exp() + offset, target, reduction="sum")
-        value = error + factor.square().sum() + offset.square().sum()
-        value.backward()
-        return value
-
-    optimiser.step(step)
-    last = reader.classifier[-1]
-    with torch.no_grad():
-        last.weight.mul_(factor.exp()[:, None])
-        last.bias.mul_(factor.exp()).add_(offset)
