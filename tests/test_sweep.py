@@ -29,6 +29,7 @@ AXES = {  # as written -> the recipes it stands for
     "negative-weight=0,0.5,-1": [BASE.replace(negative=Negative("mustache", weight)) for weight in (0, 0.5, -1)],
     "negative-stop=1,.5": [BASE.replace(negative=Negative("mustache", 1, 0, stop)) for stop in (1, 0.5)],
     "rule=cfg,none": [BASE, BASE.replace(rule="none")],
+    "wrappers=|rescale": [BASE, BASE.replace(wrappers="rescale")],
     "knob:momentum=0,-0.5": [BASE.replace(knobs={"momentum": value}) for value in (0, -0.5)],
     "sampler=" + ",".join(SAMPLERS): [BASE.replace(sampler=name) for name in SAMPLERS],
     "steps=10,20": [BASE.replace(steps=steps) for steps in (10, 20)],

@@ -5,7 +5,7 @@
 
 NAME is a field of the recipe, `negative-weight`, `negative-start` or `negative-stop` (of every negative there is), or
 `prompt:TEXT` or `negative:TEXT`: then each value takes the place of TEXT wherever it stands in them; or `knob:NAME`, a knob
-of the rule. An empty value of `negative` is no negative; any other is one negative of full weight.
+of the rule. An empty value of `wrappers` is none, of `negative` no negative; any other is one negative of full weight.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _value(name: str, text: str) -> Any:
         return _number(name, text, float)
     if name in KNOBS:
         return _number(name, text, int if KNOBS[name].whole else float)
-    if not text and name not in SEARCHED:
+    if not text and name not in (*SEARCHED, "wrappers"):
         raise InputError(f"{name}: an empty value was given; allowed: a name")
     return text
 

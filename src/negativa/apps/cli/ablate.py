@@ -32,6 +32,8 @@ def ablate(
     steps: compare.Steps = None,
     sampler: compare.Sampler = None,
     rule: compare.Rule = None,
+    knob: compare.Knob = None,
+    wrap: compare.Wrap = None,
     window: compare.Window = None,
     nothing: compare.Nothing = None,
     width: compare.Width = None,
@@ -50,7 +52,7 @@ def ablate(
     from negativa.experiments.page import PICTURES
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    base = compare.recipe_of(prompt, window, width=width, height=height, model=model, **settings)
+    base = compare.recipe_of(prompt, window, knob, wrap, width=width, height=height, model=model, **settings)
     folder = compare.folder_of("ablate", prompt, out, overwrite)
     make = Here(device=device, dtype=dtype, reproducible=reproducible)
     events = ablate(base, negative, measure, parse_seeds(seeds), minimise, make, folder / PICTURES)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from negativa.apps.cli.generate import parse_window
+from negativa.apps.cli.generate import parse_knob, parse_window
 from negativa.apps.cli.screen import say
 from negativa.plain.knobs import KNOBS
 from negativa.plain.recipe import Recipe
@@ -29,6 +29,13 @@ Scale = Annotated[float | None, typer.Option(help=KNOBS["scale"].help)]
 Steps = Annotated[int | None, typer.Option(help=KNOBS["steps"].help)]
 Sampler = Annotated[str | None, typer.Option(help="See `negativa samplers`.")]
 Rule = Annotated[str | None, typer.Option(help="See `negativa rules`.")]
+Knob = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A number of the rule's own, see `negativa rules RULE`.")
+]
+Wrap = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME[:FIELD=VALUE…]", help="Wrap the rule: rescale, interval:low=0.3:high=5, ...; may be repeated."),
+]
 Window = Annotated[str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act.")]
 Nothing = Annotated[str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped.")]
 Width = Annotated[int | None, typer.Option(help=KNOBS["width"].help)]
@@ -41,9 +48,10 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there
 Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")]
 
 
-def recipe_of(prompt: str, window: str | None, **given: Any) -> Recipe:
+def recipe_of(prompt: str, window: str | None, knob: list[str] | None, wrap: list[str] | None, **given: Any) -> Recipe:
     """The recipe of what was given on the command line; None is its default."""
-    given |= {"window": None if window is None else parse_window(window)}
+    given |= {"window": None if window is None else parse_window(window), "wrappers": wrap}
+    given |= {"knobs": None if knob is None else dict(map(parse_knob, knob))}
     return Recipe(prompt, **{name: value for name, value in given.items() if value is not None})
 
 

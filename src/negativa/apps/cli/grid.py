@@ -25,6 +25,8 @@ def grid(
     steps: compare.Steps = None,
     sampler: compare.Sampler = None,
     rule: compare.Rule = None,
+    knob: compare.Knob = None,
+    wrap: compare.Wrap = None,
     window: compare.Window = None,
     nothing: compare.Nothing = None,
     width: compare.Width = None,
@@ -49,7 +51,7 @@ def grid(
         return tuple(Addition(*(part.strip() for part in text.split("=", 1))) for text in given)
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    base = compare.recipe_of(prompt, window, width=width, height=height, model=model, **settings)
+    base = compare.recipe_of(prompt, window, knob, wrap, width=width, height=height, model=model, **settings)
     rows, columns = additions("row", row, ROWS), additions("column", column, COLUMNS)
     tables = lay_grid(base, compare.seeds_of(seed), rows, columns, placebo)  # type: ignore[arg-type]
     folder = compare.folder_of("grid", prompt, out, overwrite)

@@ -31,6 +31,8 @@ def sweep(
     steps: compare.Steps = None,
     sampler: compare.Sampler = None,
     rule: compare.Rule = None,
+    knob: compare.Knob = None,
+    wrap: compare.Wrap = None,
     window: compare.Window = None,
     nothing: compare.Nothing = None,
     width: compare.Width = None,
@@ -49,9 +51,9 @@ def sweep(
 
     axes = [parse_axis(text) for text in axis or ()]
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    settings |= {"window": window, "width": width, "height": height, "model": model}
+    settings |= {"knob": knob, "wrap": wrap, "window": window, "width": width, "height": height, "model": model}
     for one in axes:
-        if settings.get(one.name) is not None or (one.name == "negative" and negative):
+        if settings.get({"wrappers": "wrap"}.get(one.name, one.name)) is not None or (one.name == "negative" and negative):
             raise InputError(f"{one.name}: given beside an axis of that name; allowed: one of the two")
     base = compare.recipe_of(prompt, negative=[parse_negative(text) for text in negative or ()], **settings)
     seeds = seed or ([] if any(one.name == "seed" for one in axes) else compare.seeds_of(None))
