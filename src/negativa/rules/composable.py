@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from negativa.plain.passes import NOTHING, POSITIVE, Moment
+from negativa.plain.passes import NOTHING, Moment
+from negativa.rules.baseline import passes_from_nothing, without_negatives
 from negativa.rules.rule import Memory, Predictions, Space
 
 
@@ -35,17 +36,3 @@ class Composable:
             n, u = predictions[negative.name], predictions[NOTHING]
             d = d - s * negative.weight * (n - u)
         return d
-
-
-def passes_from_nothing(moment: Moment, scale: float) -> tuple[str, ...]:
-    """The passes of a rule that measures everything from nothing."""
-    if scale == 1 and not moment.negatives:
-        return (POSITIVE,)
-    return (POSITIVE, NOTHING, *(negative.name for negative in moment.negatives))
-
-
-def without_negatives(predictions: Predictions, moment: Moment, scale: float) -> Any:
-    """u + s (c - u), what such a rule gives before its negatives; c itself at scale 1 where none acts."""
-    if scale == 1 and not moment.negatives:
-        return predictions[POSITIVE]
-    return predictions[NOTHING] + scale * (predictions[POSITIVE] - predictions[NOTHING])

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 from negativa.plain.knobs import knob
 from negativa.plain.passes import LATENTS, NOTHING, Moment
-from negativa.rules.composable import passes_from_nothing, without_negatives
+from negativa.rules.baseline import passes_from_nothing, without_negatives
 from negativa.rules.rule import Memory, Predictions, Space
 from negativa.rules.spaces import LEAST
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from negativa.apps.cli import compare
+from negativa.apps.cli import compare, options
 from negativa.apps.cli.screen import say
 from negativa.errors import InputError
 
@@ -19,7 +19,7 @@ MOST = 100_000  # seeds
 
 
 def ablate(
-    prompt: compare.Prompt,
+    prompt: options.Prompt,
     negative: Annotated[str, typer.Option("--negative", "-n", help="The terms, with commas between.")],
     measure: Annotated[
         list[str], typer.Option(help="What to measure, as in presence:mustache; may be repeated, the first guides --minimise.")
@@ -28,22 +28,22 @@ def ablate(
     minimise: Annotated[
         bool, typer.Option("--minimise", help="Look for a shortest negative that cannot be told from the whole.")
     ] = False,
-    scale: compare.Scale = None,
-    steps: compare.Steps = None,
-    sampler: compare.Sampler = None,
-    rule: compare.Rule = None,
-    knob: compare.Knob = None,
-    wrap: compare.Wrap = None,
-    window: compare.Window = None,
-    nothing: compare.Nothing = None,
-    width: compare.Width = None,
-    height: compare.Height = None,
-    model: compare.Model = None,
-    out: compare.Out = None,
-    overwrite: compare.Overwrite = False,
-    reproducible: compare.Reproducible = False,
-    device: compare.Device = None,
-    dtype: compare.Dtype = None,
+    scale: options.Scale = None,
+    steps: options.Steps = None,
+    sampler: options.Sampler = None,
+    rule: options.Rule = None,
+    knob: options.Knob = None,
+    wrap: options.Wrap = None,
+    window: options.Window = None,
+    nothing: options.Nothing = None,
+    width: options.Width = None,
+    height: options.Height = None,
+    model: options.Model = None,
+    out: options.Out = None,
+    overwrite: options.Overwrite = False,
+    reproducible: options.Reproducible = False,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
 ) -> None:
     """Take a negative apart: negativa ablate "portrait of a man" -n "mustache, blurry, hat" --measure presence:mustache"""
     from negativa.experiments.ablation import Begun, Report, ablate

@@ -1,4 +1,4 @@
-"""What `grid`, `sweep` and `ablate` have in common: options, folders, and filling tables under a bar."""
+"""What `grid`, `sweep` and `ablate` have in common: recipes, folders, and filling tables under a bar."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from negativa.apps.cli.generate import parse_knob, parse_window
 from negativa.apps.cli.screen import say
-from negativa.plain.knobs import KNOBS
 from negativa.plain.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -20,32 +19,6 @@ if TYPE_CHECKING:
     from negativa.experiments.tables import Table
 
 T = TypeVar("T")
-
-Prompt = Annotated[str, typer.Argument(help="What to draw.")]
-Seeds = Annotated[
-    list[int] | None, typer.Option("--seed", help=f"{KNOBS['seed'].help} May be repeated; drawn by lot if not given.")
-]
-Scale = Annotated[float | None, typer.Option(help=KNOBS["scale"].help)]
-Steps = Annotated[int | None, typer.Option(help=KNOBS["steps"].help)]
-Sampler = Annotated[str | None, typer.Option(help="See `negativa samplers`.")]
-Rule = Annotated[str | None, typer.Option(help="See `negativa rules`.")]
-Knob = Annotated[
-    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A number of the rule's own, see `negativa rules RULE`.")
-]
-Wrap = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME[:FIELD=VALUE…]", help="Wrap the rule: rescale, interval:low=0.3:high=5, ...; may be repeated."),
-]
-Window = Annotated[str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act.")]
-Nothing = Annotated[str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped.")]
-Width = Annotated[int | None, typer.Option(help=KNOBS["width"].help)]
-Height = Annotated[int | None, typer.Option(help=KNOBS["height"].help)]
-Model = Annotated[str | None, typer.Option(help="terrarium, exact, a folder, a .safetensors file, or a hub id.")]
-Out = Annotated[Path | None, typer.Option(help="Folder to write; named after the prompt if not given.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")]
-Reproducible = Annotated[bool, typer.Option("--reproducible", help="Equal bit for bit in any company; slower.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is if not given.")]
-Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")]
 
 
 def recipe_of(prompt: str, window: str | None, knob: list[str] | None, wrap: list[str] | None, **given: Any) -> Recipe:

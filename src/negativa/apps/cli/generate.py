@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from negativa.apps.cli import options
 from negativa.apps.cli.screen import progress, say
 from negativa.errors import InputError
 from negativa.plain.conditions import Negative
@@ -31,32 +32,25 @@ def generate(
     ] = None,
     seed: Annotated[int | None, typer.Option(help=f"{KNOBS['seed'].help} Drawn by lot if not given.")] = None,
     count: Annotated[int, typer.Option(help="How many pictures, of seeds one after another.")] = 1,
-    scale: Annotated[float | None, typer.Option(help=KNOBS["scale"].help)] = None,
-    steps: Annotated[int | None, typer.Option(help=KNOBS["steps"].help)] = None,
-    sampler: Annotated[str | None, typer.Option(help="See `negativa samplers`.")] = None,
-    rule: Annotated[str | None, typer.Option(help="See `negativa rules`.")] = None,
-    knob: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A number of the rule's own, see `negativa rules RULE`.")
-    ] = None,
-    wrap: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME[:FIELD=VALUE…]", help="Wrap the rule: rescale, interval:low=0.3:high=5, ...; may be repeated."
-        ),
-    ] = None,
-    window: Annotated[str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act.")] = None,
-    nothing: Annotated[str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped.")] = None,
-    width: Annotated[int | None, typer.Option(help=KNOBS["width"].help)] = None,
-    height: Annotated[int | None, typer.Option(help=KNOBS["height"].help)] = None,
-    model: Annotated[str | None, typer.Option(help="terrarium, exact, a folder, a .safetensors file, or a hub id.")] = None,
+    scale: options.Scale = None,
+    steps: options.Steps = None,
+    sampler: options.Sampler = None,
+    rule: options.Rule = None,
+    knob: options.Knob = None,
+    wrap: options.Wrap = None,
+    window: options.Window = None,
+    nothing: options.Nothing = None,
+    width: options.Width = None,
+    height: options.Height = None,
+    model: options.Model = None,
     config: Annotated[str | None, typer.Option(help="Diffusers folder that describes a single file.")] = None,
     like: Annotated[Path | None, typer.Option(help="Start from the recipe of this picture.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write (.png, .jpg, .webp).")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same name.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one receipt a line.")] = False,
-    reproducible: Annotated[bool, typer.Option("--reproducible", help="Equal bit for bit in any company; slower.")] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is if not given.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
+    reproducible: options.Reproducible = False,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
 ) -> None:
     """Draw pictures: negativa generate "portrait of a man" --negative mustache --seed 7 --out man.png"""
     from negativa.language import pictures

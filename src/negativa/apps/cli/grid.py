@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from negativa.apps.cli import compare
+from negativa.apps.cli import compare, options
 from negativa.errors import InputError
 
 
 def grid(
-    prompt: compare.Prompt,
-    seed: compare.Seeds = None,
+    prompt: options.Prompt,
+    seed: options.Seeds = None,
     column: Annotated[
         list[str] | None,
         typer.Option(metavar="LABEL=TEXT", help="A text to append to the prompt; may be repeated, no text is none."),
@@ -21,22 +21,22 @@ def grid(
         list[str] | None, typer.Option(metavar="LABEL=TEXT", help="A negative; may be repeated, no text is none.")
     ] = None,
     placebo: Annotated[str | None, typer.Option(help="Add a word that means nothing as a row, column or both.")] = None,
-    scale: compare.Scale = None,
-    steps: compare.Steps = None,
-    sampler: compare.Sampler = None,
-    rule: compare.Rule = None,
-    knob: compare.Knob = None,
-    wrap: compare.Wrap = None,
-    window: compare.Window = None,
-    nothing: compare.Nothing = None,
-    width: compare.Width = None,
-    height: compare.Height = None,
-    model: compare.Model = None,
-    out: compare.Out = None,
-    overwrite: compare.Overwrite = False,
-    reproducible: compare.Reproducible = False,
-    device: compare.Device = None,
-    dtype: compare.Dtype = None,
+    scale: options.Scale = None,
+    steps: options.Steps = None,
+    sampler: options.Sampler = None,
+    rule: options.Rule = None,
+    knob: options.Knob = None,
+    wrap: options.Wrap = None,
+    window: options.Window = None,
+    nothing: options.Nothing = None,
+    width: options.Width = None,
+    height: options.Height = None,
+    model: options.Model = None,
+    out: options.Out = None,
+    overwrite: options.Overwrite = False,
+    reproducible: options.Reproducible = False,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
 ) -> None:
     """Lay out additions and negatives: negativa grid "an armchair in the shape of an avocado" --seed 59049"""
     from negativa.experiments.grids import COLUMNS, ROWS, Addition, lay_grid

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from negativa.apps.cli import options
 from negativa.apps.cli.screen import say
 from negativa.errors import InputError
 
@@ -25,9 +26,9 @@ def study(
     watch: Annotated[bool, typer.Option("--watch", help="Show progress, rate and time left.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine that make pictures.")] = None,
     ray: Annotated[str | None, typer.Option(metavar="auto|ADDRESS", help="Make pictures on a running Ray cluster.")] = None,
-    reproducible: Annotated[bool, typer.Option("--reproducible", help="Equal bit for bit in any company; slower.")] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is if not given.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
+    reproducible: options.Reproducible = False,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
 ) -> None:
     """Compare prompts, negatives, rules, scales fairly, with numbers: negativa study studies/mustache.toml --out mustache"""
     from negativa.experiments.plan import read_plan

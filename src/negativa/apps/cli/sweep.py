@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from negativa.apps.cli import compare
+from negativa.apps.cli import compare, options
 from negativa.apps.cli.generate import parse_negative
 from negativa.errors import InputError
 
 
 def sweep(
-    prompt: compare.Prompt,
+    prompt: options.Prompt,
     axis: Annotated[
         list[str] | None,
         typer.Option(
@@ -26,23 +26,23 @@ def sweep(
         list[str] | None,
         typer.Option("--negative", "-n", metavar="TEXT[:WEIGHT[:START:STOP]]", help="What not to draw; may be repeated."),
     ] = None,
-    seed: compare.Seeds = None,
-    scale: compare.Scale = None,
-    steps: compare.Steps = None,
-    sampler: compare.Sampler = None,
-    rule: compare.Rule = None,
-    knob: compare.Knob = None,
-    wrap: compare.Wrap = None,
-    window: compare.Window = None,
-    nothing: compare.Nothing = None,
-    width: compare.Width = None,
-    height: compare.Height = None,
-    model: compare.Model = None,
-    out: compare.Out = None,
-    overwrite: compare.Overwrite = False,
-    reproducible: compare.Reproducible = False,
-    device: compare.Device = None,
-    dtype: compare.Dtype = None,
+    seed: options.Seeds = None,
+    scale: options.Scale = None,
+    steps: options.Steps = None,
+    sampler: options.Sampler = None,
+    rule: options.Rule = None,
+    knob: options.Knob = None,
+    wrap: options.Wrap = None,
+    window: options.Window = None,
+    nothing: options.Nothing = None,
+    width: options.Width = None,
+    height: options.Height = None,
+    model: options.Model = None,
+    out: options.Out = None,
+    overwrite: options.Overwrite = False,
+    reproducible: options.Reproducible = False,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
 ) -> None:
     """Vary any knobs: negativa sweep "portrait of a man" --axis scale=1,2,5 --axis "negative=mustache|glasses" """
     from negativa.experiments.axes import parse_axis
