@@ -44,5 +44,5 @@ studies: setup      ## every plan in studies/, and what came of it beside it; ab
 pages: setup        ## docs/rules, from the rules' own words
 	$(BIN)/python docs/generate.py
 
-frontier: setup     ## every rule beside the others, into docs/frontier.md; about fifteen minutes
-	$(BIN)/python benchmarks/frontier.py
+frontier: setup     ## every rule beside the others, into docs/frontier.md; hours on two cores, resumed where it stopped
+	$(BIN)/python benchmarks/frontier

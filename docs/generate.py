@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 from negativa.plain.knobs import knobs_of
-from negativa.rules import RULES, WRAPPERS
+from negativa.rules import RULES, WRAPPERS, space_of
 
 FOLDER = Path(__file__).parent / "rules"
 
@@ -18,7 +18,7 @@ def pages() -> dict[str, str]:
     found = {}
     for name, kind in (RULES | WRAPPERS).items():
         first, _, rest = (sys.modules[kind.__module__].__doc__ or "").strip().partition("\n")
-        space = kind.space if isinstance(kind.space, str) else "that of the rule"
+        space = space_of(kind)
         index.append(f"| [`{name}`]({name}.md) | {first} | {space} |")
         lines = [f"# {name}", "", first, *formulas(rest), ""]
         asked = f"Wrap a rule in it with `--wrap {name}`" if name in WRAPPERS else f"Ask for it with `--rule {name}`"

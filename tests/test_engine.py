@@ -26,10 +26,10 @@ def asking(value: float, words: str, side: int = 2, asks: int = 3) -> Walk:
 
 
 def network(calls: list[int]):
-    def predict(latents, timesteps, conditions):
+    def predict(latents, timesteps, passes):
         assert len({row.shape for row in latents}) == 1
         calls.append(len(latents))
-        length = [len(c.text) if isinstance(c, Words) else 0 for c in conditions]
+        length = [len(c.text) if isinstance(c, Words) else 0 for c in (one.condition for one in passes)]
         return torch.stack([row * 2 + n + t for row, n, t in zip(latents, length, timesteps, strict=True)])
 
     return predict

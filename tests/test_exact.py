@@ -17,6 +17,7 @@ from negativa.apps.cli.main import main
 from negativa.denoisers.exact import Exact
 from negativa.exact import COMPASS, Judgement, Mixture, judge
 from negativa.plain.conditions import Nothing, Words
+from negativa.plain.passes import Pass
 
 THREE = Mixture([[2, 0, 1], [-1, 1, 0], [0, -2, 0], [1, 1, 1]], [0.5, 0.8, 0.3, 1.2], [1, 2, 3, 2], ["a", "b", "a", "c"])
 # Stable Diffusion's noise, written out: the square roots of beta lie evenly between two ends
@@ -47,7 +48,7 @@ def test_predictions_are_the_gradient_of_the_log_density(prediction: str, timest
     asked = {Words("a"): [0, 2], Words(" b,c "): [1, 3], Nothing("empty"): [0, 1, 2, 3], Nothing("zeros"): [0, 1, 2, 3]}
     rows = torch.randn((4, 3, 1, 1), generator=torch.Generator().manual_seed(1))
     alpha, sigma = math.sqrt(KEPT[timestep]), math.sqrt(1 - KEPT[timestep])
-    predicted = Exact(THREE, prediction=prediction).predict(list(rows), [timestep] * 4, list(asked))  # type: ignore[arg-type]
+    predicted = Exact(THREE, prediction=prediction).predict(list(rows), [timestep] * 4, list(map(Pass, asked)))  # type: ignore[arg-type]
     assert predicted.shape == rows.shape and predicted.dtype == torch.float32
     for row, answer, components in zip(rows, predicted, asked.values(), strict=True):
         x = row.flatten().double().requires_grad_()
@@ -59,8 +60,8 @@ def test_predictions_are_the_gradient_of_the_log_density(prediction: str, timest
 
 def test_each_row_has_its_own_noise() -> None:
     row, exact = torch.ones(3, 1, 1), Exact(THREE)
-    together = exact.predict([row, row, row], [10, 500.5, 999], [Words("a"), Words("b"), Words("a")])
-    alone = [exact.predict([row], [t], [Words(label)])[0] for t, label in ((10, "a"), (500.5, "b"), (999, "a"))]
+    together = exact.predict([row, row, row], [10, 500.5, 999], [Pass(Words(label)) for label in "aba"])
+    alone = [exact.predict([row], [t], [Pass(Words(label))])[0] for t, label in ((10, "a"), (500.5, "b"), (999, "a"))]
     torch.testing.assert_close(together, torch.stack(alone), rtol=0, atol=1e-6)
 
 

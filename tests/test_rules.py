@@ -9,7 +9,7 @@ import torch
 
 from negativa import Negative, Recipe
 from negativa.plain.knobs import knobs_of
-from negativa.plain.passes import LATENTS, NOTHING, POSITIVE, Active, Moment
+from negativa.plain.passes import LATENTS, NOTHING, POSITIVE, WEAKER, WORSE, Active, Moment
 from negativa.rules import RULES, WRAPPERS, ClassifierFree, Window, build
 
 SHAPE = (4, 8, 8)
@@ -79,7 +79,7 @@ class Reading(Mapping):
 class TestContract:
     def test_passes_are_what_combine_reads(self, rule, negatives) -> None:
         now = moment(negatives)
-        values = Reading(predictions([POSITIVE, NOTHING, "negative 0", "negative 1"]))
+        values = Reading(predictions([POSITIVE, NOTHING, WORSE, WEAKER, "negative 0", "negative 1"]))
         rule.combine(values, now, {})
         assert values.read == set(rule.passes(now))
         assert len(set(rule.passes(now))) == len(rule.passes(now))
@@ -100,7 +100,7 @@ class TestContract:
 
     def test_nothing_in_the_negatives_place_gives_plain_guidance(self, rule, negatives) -> None:
         now, plain = moment(negatives), moment(())
-        given = predictions([POSITIVE, NOTHING])
+        given = predictions([POSITIVE, NOTHING, WORSE, WEAKER])
         given |= dict.fromkeys(("negative 0", "negative 1"), given[NOTHING])
         torch.testing.assert_close(rule.combine(given, now, {}), rule.combine(given, plain, {}), rtol=0, atol=2e-5)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from negativa.plain.conditions import Condition
+from negativa.plain.passes import Pass
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,13 +23,17 @@ class Denoiser(Protocol):
     size: int  # width and height the model was trained for, pixels
     scale: float  # of guidance, where a recipe leaves it open
     scheduler: Mapping[str, Any]  # configuration of its noise schedule
+    patches: Mapping[str, Any]  # those that it can carry out by name; each has a `place`, and a pass one patch a place
 
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
         """Channels, height and width of the latents of a picture of that size in pixels."""
         ...
 
-    def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], conditions: Sequence[Condition]) -> Tensor:
-        """The network's prediction for each row (channels, height, width); float32 on the CPU, (rows, ...)."""
+    def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], passes: Sequence[Pass]) -> Tensor:
+        """The network's prediction for each row (channels, height, width); float32 on the CPU, (rows, ...).
+
+        Whatever happens, the network is afterwards what it was before.
+        """
         ...
 
     def decode(self, latents: Tensor) -> Image.Image:

@@ -15,6 +15,7 @@ from torch import Tensor
 from negativa.errors import InputError
 from negativa.exact import Mixture
 from negativa.plain.conditions import Condition, Words
+from negativa.plain.passes import Pass
 
 SCHEDULE: Final = {  # as Stable Diffusion was trained
     "num_train_timesteps": 1000,
@@ -47,6 +48,7 @@ class Exact:
         self.hash, self.device, self.dtype = self.mixture.hash, "cpu", "float64"
         self.name = self.name or f"mixture-{self.hash}"
         self.factor, self.size, self.scale = SIDE, SIDE, 2.0
+        self.patches: Mapping[str, Any] = {}
         self.scheduler: Mapping[str, Any] = SCHEDULE | {"prediction_type": self.prediction}
         kept = DDPMScheduler.from_config(self.scheduler).alphas_cumprod.double().numpy()
         self._levels = np.sqrt((1 - kept) / kept)  # sigma / alpha at each timestep
@@ -57,12 +59,13 @@ class Exact:
             raise InputError(f"width and height: {width} and {height} were given; allowed: {SIDE}, the size of the plot")
         return self.mixture.dimensions, 1, 1
 
-    def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], conditions: Sequence[Condition]) -> Tensor:
+    def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], passes: Sequence[Pass]) -> Tensor:
         points = torch.stack(list(latents)).flatten(1).double().numpy()  # rows, dimensions
         level = np.interp(timesteps, np.arange(len(self._levels)), self._levels)
         alpha = 1 / np.sqrt(1 + level**2)
         sigma = alpha * level
         predicted = np.empty_like(points)
+        conditions = [one.condition for one in passes]
         for condition in set(conditions):
             rows = [i for i, one in enumerate(conditions) if one == condition]
             given = points[rows], alpha[rows], sigma[rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,7 +13,10 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from negativa.denoisers.patches import PATCHES
+from negativa.denoisers.patches.places import Company, Patch, inside
 from negativa.plain.conditions import Condition, Nothing, Words
+from negativa.plain.passes import Pass
 
 TOKEN: Final = re.compile(r"<[^<>\s]+>")  # as learned tokens are written
 REMEMBERED: Final = 1024  # distinct texts whose embeddings are kept
@@ -39,6 +42,7 @@ class StableDiffusion:
         self.unet.to(memory_format=torch.channels_last)
         self.vae.to(memory_format=torch.channels_last)
         self.device, self.dtype = str(self.unet.device), str(self.unet.dtype).removeprefix("torch.")
+        self.patches = PATCHES
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.size = self.unet.config.sample_size * self.factor
 
@@ -46,11 +50,38 @@ class StableDiffusion:
         return self.unet.config.in_channels, height // self.factor, width // self.factor
 
     @torch.inference_mode()
-    def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], conditions: Sequence[Condition]) -> Tensor:
-        states = torch.stack([self._embedding(condition) for condition in conditions])  # rows, tokens, width
-        rows = torch.stack(list(latents)).to(self.unet.device, self.unet.dtype, memory_format=torch.channels_last)
-        times = torch.tensor(timesteps, device=self.unet.device)
-        return self.unet(rows, times, states, return_dict=False)[0].float().cpu().contiguous()
+    def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], passes: Sequence[Pass]) -> Tensor:
+        alike: dict[Hashable, list[int]] = {}
+        for i, one in enumerate(passes):
+            kind = tuple((patch.name, patch.numbers, len(patch.against)) for patch in one.patches)
+            alike.setdefault(kind, []).append(i)
+        predicted = torch.empty(len(passes), *latents[0].shape)
+        for rows in alike.values():
+            predicted[rows] = self._predict(*([given[i] for i in rows] for given in (latents, timesteps, passes)))
+        return predicted
+
+    def _predict(self, latents: list[Tensor], timesteps: list[float], passes: list[Pass]) -> Tensor:
+        """Rows whose patches differ in nothing but the conditions that they read."""
+        states = [self._embedding(one.condition) for one in passes]
+        patches: list[tuple[Patch, Company]] = []
+        for place, patch in enumerate(passes[0].patches):
+            read = [one.patches[place].against for one in passes]
+            each = list(zip(*([self._embedding(condition) for condition, _ in row] for row in read), strict=True))
+            company = Company(
+                states=[torch.stack(column) for column in each],
+                words=[[self._words(condition) for condition, _ in row] for row in read],
+                weights=torch.tensor([[w for _, w in row] for row in read], device=self.unet.device).T,
+                size=(latents[0].shape[-2], latents[0].shape[-1]),
+            )
+            patches.append((PATCHES[patch.name](**dict(patch.numbers)), company))
+            if patch.rows:
+                states += [state for column in each for state in column]
+        copies = len(states) // len(passes)
+        rows = torch.stack(latents * copies).to(self.unet.device, self.unet.dtype, memory_format=torch.channels_last)
+        times = torch.tensor(timesteps * copies, device=self.unet.device)
+        with inside(self.unet, patches):
+            predicted = self.unet(rows, times, torch.stack(states), return_dict=False)[0]
+        return predicted[: len(passes)].float().cpu().contiguous()
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Image.Image:
@@ -87,6 +118,12 @@ class StableDiffusion:
             case Nothing("zeros"):
                 return torch.zeros_like(self._states(""))
         raise TypeError(condition)
+
+    def _words(self, condition: Condition) -> Tensor:
+        """What the encoder says of the words themselves, (tokens, width): without the start, the end and what fills up."""
+        text = condition.text if isinstance(condition, Words) else ""
+        read = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        return self._embedding(condition)[1 : 1 + min(len(read), self.tokenizer.model_max_length - 2)]
 
     def _states(self, text: str) -> Tensor:
         length = self.tokenizer.model_max_length

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from negativa import rules
 from negativa.errors import InputError, nearest
-from negativa.plain.conditions import Negative
+from negativa.plain.conditions import Negative, window
 from negativa.plain.knobs import KNOBS
 from negativa.plain.recipe import Recipe
 
@@ -157,10 +157,7 @@ def _field(name: str) -> str:
 def _value(name: str, text: str) -> Any:
     """A value as its field keeps it."""
     if name == "window":
-        parts = text.split(":")
-        if len(parts) != 2:
-            raise InputError(f"window: {text!r} was given; allowed: START:STOP, as in 0.2:0.8")
-        return tuple(_number(name, part, float) for part in parts)
+        return window(text)
     if name in OF_NEGATIVES:
         return _number(name, text, float)
     if name in KNOBS:

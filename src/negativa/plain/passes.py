@@ -9,6 +9,8 @@ from negativa.plain.conditions import Condition
 
 POSITIVE: Final = "positive"
 NOTHING: Final = "nothing"
+WORSE: Final = "worse"  # the positive one with a patch that makes the network worse
+WEAKER: Final = "weaker"  # the positive one through a weaker model
 LATENTS: Final = "latents"  # beside the predictions: the noisy latents that the network saw
 
 
@@ -18,10 +20,31 @@ def negative(index: int) -> str:
 
 
 @dataclass(frozen=True)
+class Patch:
+    """A change to the network's inside for one pass: its name in the table of patches, and its numbers by name.
+
+    `against` are conditions that it reads beside the pass's own, with their weights; a rule, which knows conditions by
+    the names of their passes only, says those names. `rows` counts the rows of the network that it needs beside the pass's.
+    """
+
+    name: str
+    numbers: tuple[tuple[str, float], ...] = ()
+    against: tuple[tuple[Condition | str, float], ...] = ()
+    rows: int = 0
+
+
+@dataclass(frozen=True)
 class Pass:
-    """One run of the network: what it is conditioned on."""
+    """One run of the network: what it is conditioned on, what is changed inside, and the model's name if it is another."""
 
     condition: Condition
+    patches: tuple[Patch, ...] = ()
+    model: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the network the pass takes."""
+        return 1 + sum(patch.rows for patch in self.patches)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from negativa.errors import InputError, nearest
-from negativa.plain import samplers
-from negativa.plain.conditions import Negative, Nothing, NothingKind, check_window
+from negativa.plain import conditions, samplers
+from negativa.plain.conditions import Negative, Nothing, NothingKind
 from negativa.plain.knobs import KNOBS, number, text
 
 Knobs = Mapping[str, float] | Sequence[tuple[str, float]] | None
@@ -24,10 +24,11 @@ class Recipe:
     `negative` takes a text, a `Negative`, or several of either, and is kept as a tuple of `Negative`; empty texts are
     no negatives. `scale` 1 is the positive prompt alone. `knobs` are the rule's own numbers by name, kept as sorted pairs;
     those that are not given take the rule's defaults. `wrappers` are what the rule is wrapped in, the first innermost:
-    "rescale", "interval:low=0.3:high=5". `window` (start, stop) bounds all negatives, on top of their
-    own. `nothing` says what stands where no text is given. `width` and `height` are pixels. `scale`, `width`, `height`
-    and `model` may be None: the studio's model fills them in. Names of rules, knobs, wrappers and models are checked by the
-    studio, which knows them.
+    "rescale", "interval:low=0.3:high=5". `window` (start, stop) bounds all negatives, on top of their own; "noun" and
+    "adjective" are published ones. `nothing` says what stands where no text is given. `width` and `height` are pixels.
+    `scale`, `width`, `height` and `model` may be None: the studio's model fills them in. `weaker` is the model that rules
+    like autoguidance move away from: a name, folder, file or hub id. Names of rules, knobs, wrappers and models are checked
+    by the studio, which knows them.
     Raises `InputError` for a value of the wrong type or out of range.
     """
 
@@ -45,6 +46,7 @@ class Recipe:
     width: int | None
     height: int | None
     model: str | None
+    weaker: str | None
 
     def __init__(
         self,
@@ -57,16 +59,13 @@ class Recipe:
         rule: str = "cfg",
         knobs: Knobs = None,
         wrappers: str | Sequence[str] = (),
-        window: Sequence[float] = (0.0, 1.0),
+        window: str | Sequence[float] = (0.0, 1.0),
         nothing: NothingKind = "empty",
         width: int | None = None,
         height: int | None = None,
         model: str | None = None,
+        weaker: str | None = None,
     ) -> None:
-        if not isinstance(window, Sequence) or isinstance(window, str) or len(window) != 2:
-            raise InputError(f"window: {window!r} was given; allowed: two numbers, start and stop, in 0..1")
-        start, stop = (number("window", value) for value in window)
-        check_window("window", start, stop)
         values: dict[str, Any] = {
             "prompt": text("prompt", prompt),
             "negative": _negatives(negative),
@@ -74,9 +73,10 @@ class Recipe:
             "rule": text("rule", rule),
             "knobs": _knobs(knobs),
             "wrappers": _wrappers(wrappers),
-            "window": (start, stop),
+            "window": conditions.window(window),
             "nothing": Nothing(nothing).kind,
             "model": None if model is None else text("model", model),
+            "weaker": None if weaker is None else text("weaker", weaker),
         }
         numbers = {"seed": seed, "steps": steps, "scale": scale, "width": width, "height": height}
         values |= {name: KNOBS[name].check(name, value) for name, value in numbers.items()}

@@ -11,6 +11,7 @@ from negativa.plain.knobs import knobs_of
 from negativa.plain.recipe import Recipe
 from negativa.rules.adaptive import Adaptive
 from negativa.rules.apg import AdaptiveProjected
+from negativa.rules.autoguidance import Autoguidance
 from negativa.rules.ccfg import Contrastive
 from negativa.rules.cfg import ClassifierFree
 from negativa.rules.cfg_zero import ZeroStar
@@ -20,17 +21,26 @@ from negativa.rules.dng import Dynamic
 from negativa.rules.fdg import FrequencyDecoupled
 from negativa.rules.interval import Interval
 from negativa.rules.mambo import MagnitudeAware
+from negativa.rules.nag import NormalizedAttention
+from negativa.rules.nasa import NegativeAway
+from negativa.rules.negtome import NegativeTokenMerging
 from negativa.rules.none import Unguided
+from negativa.rules.ong import OrthogonalAttention
+from negativa.rules.pag import PerturbedAttention
 from negativa.rules.perp_neg import PerpNeg
 from negativa.rules.ramp import Ramp
 from negativa.rules.rescale import Rescale
 from negativa.rules.rule import Memory, Predictions, Rule
+from negativa.rules.seg import SmoothedEnergy
 from negativa.rules.sega import Semantic
 from negativa.rules.signed import Signed
 from negativa.rules.sld import SafeLatent
+from negativa.rules.slg import SkipLayer
 from negativa.rules.tcfg import Tangential
 from negativa.rules.threshold import Threshold
+from negativa.rules.vsf import ValueSignFlip
 from negativa.rules.window import Window
+from negativa.rules.wrapper import Wrapper
 
 RULES: Final[dict[str, type]] = {
     "none": Unguided,
@@ -48,6 +58,15 @@ RULES: Final[dict[str, type]] = {
     "tcfg": Tangential,
     "mambo": MagnitudeAware,
     "fdg": FrequencyDecoupled,
+    "autoguidance": Autoguidance,
+    "pag": PerturbedAttention,
+    "seg": SmoothedEnergy,
+    "slg": SkipLayer,
+    "nag": NormalizedAttention,
+    "vsf": ValueSignFlip,
+    "nasa": NegativeAway,
+    "ong": OrthogonalAttention,
+    "negtome": NegativeTokenMerging,
 }
 #: What a rule can be wrapped in.
 WRAPPERS: Final[dict[str, type]] = {
@@ -113,6 +132,11 @@ def _known(field: str, name: str, table: Mapping[str, type]) -> type:
     if name not in table:
         raise InputError(f"{field}: there is no {'rule' if table is RULES else 'wrapper'} {name!r}; {nearest(name, table)}")
     return table[name]
+
+
+def space_of(kind: type) -> str:
+    """The space that a rule or wrapper works in, in words."""
+    return (kind.works_in or "that of the rule") if issubclass(kind, Wrapper) else kind.space
 
 
 def about(name: str) -> str:

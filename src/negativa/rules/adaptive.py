@@ -16,24 +16,21 @@ from typing import Any, ClassVar, Final
 
 from negativa.plain.knobs import knob
 from negativa.plain.passes import POSITIVE, Moment
-from negativa.rules.rule import Memory, Predictions, Rule, Space
+from negativa.rules.rule import Memory, Predictions, Space
 from negativa.rules.spaces import combine_in
+from negativa.rules.wrapper import Wrapper
 
 #: In a walk's memory: the passes found idle. When they are all that a rule asks for, the positive alone is enough.
 IDLE: Final = "idle passes"
 
 
 @dataclass(frozen=True)
-class Adaptive:
+class Adaptive(Wrapper):
     """`rule` until its passes are idle; `passes` are those it asks for before that."""
 
-    rule: Rule
     bar: float = knob(0.999, -1.0, 1.0, "Cosine with the prompt's prediction from which a pass is idle.")
 
-    space: ClassVar[Space] = "x0"
-
-    def passes(self, moment: Moment) -> tuple[str, ...]:
-        return self.rule.passes(moment)
+    works_in: ClassVar[Space] = "x0"
 
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         c, names = predictions[POSITIVE], self.rule.passes(moment)

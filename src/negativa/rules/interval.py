@@ -10,19 +10,22 @@ whose noise is not known yet (sigma 0) counts as inside. Space: that of the rule
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from negativa.errors import InputError
 from negativa.plain.knobs import knob
-from negativa.plain.passes import POSITIVE, Moment
-from negativa.rules.rule import Memory, Predictions, Rule, Space
+from negativa.plain.passes import Moment
+from negativa.rules.none import Unguided
+from negativa.rules.rule import Rule
+from negativa.rules.wrapper import Wrapper
+
+ALONE: Final[Any] = Unguided()
 
 
 @dataclass(frozen=True)
-class Interval:
+class Interval(Wrapper):
     """`rule` between two noise levels. Raises `InputError` unless 0 <= low <= high."""
 
-    rule: Rule
     low: float = knob(0.28, 0.0, 1e6, "Noise level (sigma, beside pictures of size 1) below which guidance ends.")
     high: float = knob(5.42, 0.0, 1e6, "Noise level from which guidance begins.")
 
@@ -30,16 +33,7 @@ class Interval:
         if not 0 <= self.low <= self.high:
             raise InputError(f"interval: {self.low:g} and {self.high:g} were given; allowed: 0 <= low <= high")
 
-    @property
-    def space(self) -> Space:
-        return self.rule.space
-
-    def passes(self, moment: Moment) -> tuple[str, ...]:
-        return self.rule.passes(moment) if self._acts(moment) else (POSITIVE,)
-
-    def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
-        return self.rule.combine(predictions, moment, memory) if self._acts(moment) else predictions[POSITIVE]
-
-    def _acts(self, moment: Moment) -> bool:
+    def within(self, moment: Moment) -> tuple[Rule, Moment]:
         low, high = self.low * moment.alpha, self.high * moment.alpha  # not sigma / alpha: alpha may be 0
-        return moment.sigma == 0 or low < moment.sigma <= high
+        acts = moment.sigma == 0 or low < moment.sigma <= high
+        return self.rule if acts else ALONE, moment

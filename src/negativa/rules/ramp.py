@@ -17,16 +17,16 @@ from typing import Any, Literal, get_args
 from negativa.errors import InputError, nearest
 from negativa.plain.knobs import knob
 from negativa.plain.passes import Moment
-from negativa.rules.rule import Memory, Predictions, Rule, Space
+from negativa.rules.rule import Rule
+from negativa.rules.wrapper import Wrapper
 
 Shape = Literal["linear", "cosine"]
 
 
 @dataclass(frozen=True)
-class Ramp:
+class Ramp(Wrapper):
     """`rule`, inside other wrappers or not, with a scale that changes. Raises `InputError` for an unknown `shape`."""
 
-    rule: Rule
     shape: Shape = "linear"
     first: float = knob(0.0, -10.0, 10.0, "Share of the push (scale - 1) at the start, in noise.")
     last: float = knob(2.0, -10.0, 10.0, "Share of the push at the end.")
@@ -35,20 +35,10 @@ class Ramp:
         if self.shape not in get_args(Shape):
             raise InputError(f"ramp shape: {self.shape!r} was given; {nearest(str(self.shape), get_args(Shape))}")
 
-    @property
-    def space(self) -> Space:
-        return self.rule.space
-
-    def passes(self, moment: Moment) -> tuple[str, ...]:
-        return self._now(moment).passes(moment)
-
-    def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
-        return self._now(moment).combine(predictions, moment, memory)
-
-    def _now(self, moment: Moment) -> Rule:
+    def within(self, moment: Moment) -> tuple[Rule, Moment]:
         p = (moment.step + 0.5) / moment.steps
         f = p if self.shape == "linear" else (1 - cos(pi * p)) / 2
-        return _pushing(self.rule, self.first + (self.last - self.first) * f)
+        return _pushing(self.rule, self.first + (self.last - self.first) * f), moment
 
 
 def _pushing(rule: Any, share: float) -> Any:

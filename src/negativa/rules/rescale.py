@@ -14,21 +14,18 @@ from typing import Any, ClassVar
 
 from negativa.plain.knobs import knob
 from negativa.plain.passes import POSITIVE, Moment
-from negativa.rules.rule import Memory, Predictions, Rule, Space
+from negativa.rules.rule import Memory, Predictions, Space
 from negativa.rules.spaces import combine_in
+from negativa.rules.wrapper import Wrapper
 
 
 @dataclass(frozen=True)
-class Rescale:
+class Rescale(Wrapper):
     """`rule` with the contrast of the prompt's prediction."""
 
-    rule: Rule
     share: float = knob(0.7, 0.0, 1.0, "How far the contrast is brought back: 0 not at all, 1 all the way.")
 
-    space: ClassVar[Space] = "velocity"
-
-    def passes(self, moment: Moment) -> tuple[str, ...]:
-        return self.rule.passes(moment)
+    works_in: ClassVar[Space] = "velocity"
 
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         g = combine_in(self.space, self.rule, predictions, moment, memory)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from negativa.plain.passes import Moment
+from negativa.plain.passes import Moment, Patch
 
 Predictions = Mapping[str, Any]  # name of a pass -> tensor (channels, height, width), float32
 Memory = dict[str, Any]  # what a rule remembers from step to step; one for each image, owned by its walk
@@ -16,6 +16,8 @@ Space = Literal["any", "noise", "x0", "velocity"]
 
 class Rule(Protocol):
     """Arithmetic on named predictions; a frozen dataclass whose fields are its scale and its knobs.
+
+    A rule that acts inside the network has `patches(moment)` too, see `patches_of`.
 
     `space` is what it wants predictions to be of: the noise, the clean latents (x0), the velocity (alpha noise - sigma
     x0); or any of them, where the combination is affine with coefficients that sum to one. The walk converts.
@@ -30,4 +32,18 @@ class Rule(Protocol):
 
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         """The guided prediction, of the same shape; the inputs are left as they were."""
+        ...
+
+
+def patches_of(rule: Rule, moment: Moment) -> Mapping[str, Patch]:
+    """What a rule changes inside the network at this moment, by name of pass; most rules change nothing."""
+    return rule.patches(moment) if isinstance(rule, Patching) else {}
+
+
+@runtime_checkable
+class Patching(Protocol):
+    """A rule that acts inside the network."""
+
+    def patches(self, moment: Moment) -> Mapping[str, Patch]:
+        """What is changed inside the network, by name of pass; for passes that `passes` names."""
         ...

@@ -17,21 +17,18 @@ from typing import Any, ClassVar
 
 from negativa.plain.knobs import knob
 from negativa.plain.passes import POSITIVE, Moment
-from negativa.rules.rule import Memory, Predictions, Rule, Space
+from negativa.rules.rule import Memory, Predictions, Space
 from negativa.rules.spaces import combine_in
+from negativa.rules.wrapper import Wrapper
 
 
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(Wrapper):
     """`rule` within the range of the prompt's prediction."""
 
-    rule: Rule
     percentile: float = knob(0.995, 0.5, 1.0, "Share of the values that set the range; those beyond are clipped.")
 
-    space: ClassVar[Space] = "x0"
-
-    def passes(self, moment: Moment) -> tuple[str, ...]:
-        return self.rule.passes(moment)
+    works_in: ClassVar[Space] = "x0"
 
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         guided, positive = combine_in(self.space, self.rule, predictions, moment, memory), predictions[POSITIVE]

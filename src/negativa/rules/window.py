@@ -9,31 +9,20 @@ steps. Half open, so that [0, .5) and [.5, 1) share no step and miss none. Cost:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from negativa.plain.conditions import inside
 from negativa.plain.passes import Moment
-from negativa.rules.rule import Memory, Predictions, Rule, Space
+from negativa.rules.rule import Rule
+from negativa.rules.wrapper import Wrapper
 
 
 @dataclass(frozen=True)
-class Window:
+class Window(Wrapper):
     """`rule` with its negatives between `start` and `stop`, shares of the steps (0 to 1)."""
 
-    rule: Rule
     start: float = 0.0
     stop: float = 1.0
 
-    @property
-    def space(self) -> Space:
-        return self.rule.space
-
-    def passes(self, moment: Moment) -> tuple[str, ...]:
-        return self.rule.passes(self._seen(moment))
-
-    def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
-        return self.rule.combine(predictions, self._seen(moment), memory)
-
-    def _seen(self, moment: Moment) -> Moment:
-        within = inside(moment.step, moment.steps, self.start, self.stop)
-        return moment if within else replace(moment, negatives=())
+    def within(self, moment: Moment) -> tuple[Rule, Moment]:
+        acts = inside(moment.step, moment.steps, self.start, self.stop)
+        return self.rule, moment if acts else replace(moment, negatives=())

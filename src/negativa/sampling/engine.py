@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from negativa.errors import ModelError
-from negativa.plain.conditions import Condition
+from negativa.plain.passes import Pass
 from negativa.sampling.budget import FixedRows, RowBudget
 from negativa.sampling.walk import Ask, Walk
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 64  # walks alive together: enough to fill calls and to share rows, few enough that pictures come soon
 
-Predict = Callable[["Sequence[Tensor]", Sequence[float], Sequence[Condition]], "Tensor"]
+Predict = Callable[["Sequence[Tensor]", Sequence[float], Sequence[Pass]], "Tensor"]
 
 
 @dataclass
@@ -41,9 +41,9 @@ class Running:
 
 @dataclass
 class Engine:
-    """`predict` maps rows of latents, timesteps and conditions to predictions of the same shapes, float32, on the CPU.
+    """`predict` maps rows of latents, timesteps and passes to predictions of the same shapes, float32, on the CPU.
 
-    `merge` answers equal asks (latents by content, timestep, condition) with one row. `budget` makes, for each size of
+    `merge` answers equal asks (latents by content, timestep, pass) with one row. `budget` makes, for each size of
     picture, what decides how many rows go into a call. `rows_asked`, `rows_run` and `network_seconds` count over the
     engine's life.
     """
@@ -78,7 +78,7 @@ class Engine:
 
     def _answer(self, alive: list[Running]) -> list[dict[str, Tensor]]:
         """The predictions each walk asked for, by name of pass."""
-        rows: dict[Hashable, tuple[Tensor, float, Condition]] = {}
+        rows: dict[Hashable, tuple[Tensor, float, Pass]] = {}
         keys: list[dict[str, Hashable]] = []
         for one in alive:
             ask = one.ask
@@ -88,17 +88,17 @@ class Engine:
             for name, chosen in ask.passes.items():
                 key = (content, ask.timestep, chosen) if self.merge else (one.key, name)
                 if key not in rows:
-                    rows[key] = (ask.latents, ask.timestep, chosen.condition)
-                    one.rows_run += 1
+                    rows[key] = (ask.latents, ask.timestep, chosen)
+                    one.rows_run += chosen.rows
+                    self.rows_run += chosen.rows
                 wanted[name] = key
-            one.rows_asked += len(wanted)
+                one.rows_asked += chosen.rows
+                self.rows_asked += chosen.rows
             keys.append(wanted)
-        self.rows_asked += sum(map(len, keys))
-        self.rows_run += len(rows)
         predictions = self._predict_all(rows)
         return [{name: predictions[key] for name, key in wanted.items()} for wanted in keys]
 
-    def _predict_all(self, rows: dict[Hashable, tuple[Tensor, float, Condition]]) -> dict[Hashable, Tensor]:
+    def _predict_all(self, rows: dict[Hashable, tuple[Tensor, float, Pass]]) -> dict[Hashable, Tensor]:
         """Every row predicted; rows of one shape share calls."""
         shapes: dict[tuple[int, ...], list[Hashable]] = {}
         for key, (latents, _, _) in rows.items():
@@ -112,7 +112,7 @@ class Engine:
                 left = left[size:]
         return done
 
-    def _call(self, rows: list[tuple[Tensor, float, Condition]], budget: RowBudget | FixedRows) -> Iterable[Tensor]:
+    def _call(self, rows: list[tuple[Tensor, float, Pass]], budget: RowBudget | FixedRows) -> Iterable[Tensor]:
         started = time.perf_counter()
         predictions: Tensor | None = None
         try:
@@ -139,7 +139,7 @@ def _memory_is_short(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in words or "can't allocate memory" in words
 
 
-def _size(rows: list[tuple[Tensor, float, Condition]]) -> str:
+def _size(rows: list[tuple[Tensor, float, Pass]]) -> str:
     return "x".join(map(str, rows[0][0].shape[:0:-1]))
 
 

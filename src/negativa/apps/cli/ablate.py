@@ -39,6 +39,7 @@ def ablate(
     width: options.Width = None,
     height: options.Height = None,
     model: options.Model = None,
+    weaker: options.Weaker = None,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
     reproducible: options.Reproducible = False,
@@ -52,7 +53,7 @@ def ablate(
     from negativa.experiments.page import PICTURES
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    base = compare.recipe_of(prompt, window, knob, wrap, width=width, height=height, model=model, **settings)
+    base = compare.recipe_of(prompt, window, knob, wrap, width=width, height=height, model=model, weaker=weaker, **settings)
     folder = compare.folder_of("ablate", prompt, out, overwrite)
     make = Here(device=device, dtype=dtype, reproducible=reproducible)
     events = ablate(base, negative, measure, parse_seeds(seeds), minimise, make, folder / PICTURES)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from negativa.apps.cli.generate import parse_knob, parse_window
+from negativa.apps.cli.generate import parse_knob
 from negativa.apps.cli.screen import say
 from negativa.plain.recipe import Recipe
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 def recipe_of(prompt: str, window: str | None, knob: list[str] | None, wrap: list[str] | None, **given: Any) -> Recipe:
     """The recipe of what was given on the command line; None is its default."""
-    given |= {"window": None if window is None else parse_window(window), "wrappers": wrap}
+    given |= {"window": window, "wrappers": wrap}
     given |= {"knobs": None if knob is None else dict(map(parse_knob, knob))}
     return Recipe(prompt, **{name: value for name, value in given.items() if value is not None})
 

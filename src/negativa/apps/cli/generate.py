@@ -43,6 +43,7 @@ def generate(
     width: options.Width = None,
     height: options.Height = None,
     model: options.Model = None,
+    weaker: options.Weaker = None,
     config: Annotated[str | None, typer.Option(help="Diffusers folder that describes a single file.")] = None,
     like: Annotated[Path | None, typer.Option(help="Start from the recipe of this picture.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write (.png, .jpg, .webp).")] = None,
@@ -65,11 +66,12 @@ def generate(
         "rule": rule,
         "wrappers": wrap,
         "knobs": None if knob is None else dict(map(parse_knob, knob)),
-        "window": None if window is None else parse_window(window),
+        "window": window,
         "nothing": nothing,
         "width": width,
         "height": height,
         "model": model,
+        "weaker": weaker,
     }
     if prompt is None and like is None:
         raise InputError("prompt: none was given; allowed: a text, or --like with a picture")
@@ -128,15 +130,6 @@ def parse_knob(text: str) -> tuple[str, float]:
         return name.strip(), float(value)
     except ValueError as error:
         raise InputError(f"knob: {text!r} was given; allowed: NAME=NUMBER, as in momentum=0.5") from error
-
-
-def parse_window(text: str) -> tuple[float, float]:
-    """A window as written on the command line: START:STOP. Raises `InputError` for anything else."""
-    try:
-        start, stop = (float(part) for part in text.split(":"))
-    except ValueError as error:
-        raise InputError(f"window: {text!r} was given; allowed: START:STOP, as in 0.2:0.8") from error
-    return start, stop
 
 
 def _seeds(recipe: Recipe, count: int) -> Iterator[Recipe]:

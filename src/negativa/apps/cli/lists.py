@@ -14,7 +14,7 @@ PAPER: Final = re.compile(r"arXiv\s+\d{4}\.\d{5}")
 
 def rules(name: Annotated[str | None, typer.Argument(help="Show this rule's formula and knobs.")] = None) -> None:
     """List the guidance rules with their space, cost and paper; or show one with its formula and knobs."""
-    from negativa.rules import RULES, WRAPPERS, about
+    from negativa.rules import RULES, WRAPPERS, about, space_of
 
     if name is not None:
         print(about(name))
@@ -22,10 +22,9 @@ def rules(name: Annotated[str | None, typer.Argument(help="Show this rule's form
     for rule, kind in (RULES | WRAPPERS).items():
         said = sys.modules[kind.__module__].__doc__ or ""
         cost, paper = COST.search(said), PAPER.search(said)
-        space = f"space {kind.space}" if isinstance(kind.space, str) else "the rule's space"
         facts = [
             "a wrapper" if rule in WRAPPERS else "",
-            space,
+            f"space: {space_of(kind)}",
             cost[0].lower() if cost else "",
             " ".join(paper[0].split()) if paper else "",
         ]

@@ -24,11 +24,14 @@ Wrap = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME[:FIELD=VALUE…]", help="Wrap the rule: rescale, interval:low=0.3:high=5, ...; may be repeated."),
 ]
-Window = Annotated[str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act.")]
+Window = Annotated[
+    str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act, or noun or adjective.")
+]
 Nothing = Annotated[str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped.")]
 Width = Annotated[int | None, typer.Option(help=KNOBS["width"].help)]
 Height = Annotated[int | None, typer.Option(help=KNOBS["height"].help)]
 Model = Annotated[str | None, typer.Option(help="terrarium, exact, a folder, a .safetensors file, or a hub id.")]
+Weaker = Annotated[str | None, typer.Option(metavar="MODEL", help="Model that rules like autoguidance move away from.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write; named after the prompt if not given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")]
 Reproducible = Annotated[bool, typer.Option("--reproducible", help="Equal bit for bit in any company; slower.")]

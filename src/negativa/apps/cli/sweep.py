@@ -38,6 +38,7 @@ def sweep(
     width: options.Width = None,
     height: options.Height = None,
     model: options.Model = None,
+    weaker: options.Weaker = None,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
     reproducible: options.Reproducible = False,
@@ -51,7 +52,8 @@ def sweep(
 
     axes = [parse_axis(text) for text in axis or ()]
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    settings |= {"knob": knob, "wrap": wrap, "window": window, "width": width, "height": height, "model": model}
+    settings |= {"knob": knob, "wrap": wrap, "window": window, "width": width, "height": height}
+    settings |= {"model": model, "weaker": weaker}
     for one in axes:
         if settings.get({"wrappers": "wrap"}.get(one.name, one.name)) is not None or (one.name == "negative" and negative):
             raise InputError(f"{one.name}: given beside an axis of that name; allowed: one of the two")

@@ -1,0 +1,79 @@
+"""Every rule beside the others: what a negative removes, what it leaves as it was, and what that costs.
+
+On the exact mixture the truth is a formula; on terrarium the reader knows. Writes docs/frontier.md and its chart. What is
+finished is kept in a folder, and a run that was stopped goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mixture import lines
+from pictures import Cell, cases, cells
+from rich.progress import track
+from ways import WEIGHTS, ways
+
+from negativa.experiments.making import Here
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=40, help="of each attribute")
+    parser.add_argument("--attributes", type=int, default=20)
+    parser.add_argument("--kept", type=Path, default=Path("frontier"), help="folder of what is finished")
+    given = parser.parse_args()
+    given.kept.mkdir(exist_ok=True)
+    make, seeds = Here(), range(2000, 2000 + given.seeds)
+    chosen, compared = cases(make, given.attributes, range(1900, 1940)), ways()
+    every = cells(make, compared, chosen, seeds, given.kept)
+    found = list(track(every, "rules", total=len(compared) * len(WEIGHTS)))
+    page = ["# The frontier", "", "Written by `make frontier`. Every rule is at its defaults.", "", *lines()]
+    page += on_terrarium(found, chosen, given.seeds)
+    chart(found, DOCS / "frontier.png")
+    (DOCS / "frontier.md").write_text("\n".join(page) + "\n")
+
+
+def on_terrarium(found: list[Cell], chosen: list[tuple[str, str]], seeds: int) -> list[str]:
+    """Lines of the page: what each way removes and keeps, what it costs, and which none dominates."""
+    lines = [
+        "## On terrarium",
+        "",
+        f"{seeds} seeds each of " + "; ".join(f"{prompt}, not {negative}" for prompt, negative in chosen) + ".",
+        "*removed* counts the pictures that had it without the negative, *kept* the reader's other answers, both against the",
+        "same rule and seed without the negative; *distance* is that of all pictures to painted ones (`negativa measures`).",
+        "95 % intervals. A star: nothing here is at least as good in removed, kept and rows, and better in one.",
+        "",
+        "![removed against kept](frontier.png)",
+        "",
+        "| rule | weight | removed | kept | distance | rows a step | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in sorted(found, key=lambda one: -one.gone.value):
+        star = "" if any(other.beats(one) for other in found) else "*"
+        gone, same = (f"{v.value:.1%} ({v.low:.1%} to {v.high:.1%})" for v in (one.gone, one.same))
+        lines.append(f"| {one.name} | {one.weight:g} | {gone} | {same} | {one.distance:.2f} | {one.rows:.2f} | {star} |")
+    return lines
+
+
+def chart(found: list[Cell], file: Path) -> None:
+    """Removed against kept, a dot for each way and strength, coloured by its cost; those that none dominates are named."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.subplots()
+    dots = axes.scatter(
+        [100 * one.same.value for one in found], [100 * one.gone.value for one in found], c=[one.rows for one in found], s=30
+    )
+    for one in found:
+        if not any(other.beats(one) for other in found):
+            axes.annotate(f"{one.name}, {one.weight:g}", (100 * one.same.value, 100 * one.gone.value), fontsize=7)
+    axes.set(xlabel="the rest kept, %", ylabel="removed, %")
+    figure.colorbar(dots, label="network rows a step")
+    figure.savefig(file, dpi=100)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Every way on terrarium, where the reader knows: what is removed, what is kept, what it costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from ways import WEIGHTS, Way
+
+from negativa import Negative, Recipe
+from negativa.experiments.making import Here
+from negativa.experiments.statistics import Estimate, mean
+from negativa.language.files import whole
+from negativa.measures import Shot, build
+from negativa.terrarium import read_many
+from negativa.terrarium.painter import SCENES
+
+STEPS = 20
+MOST_ASKED = 0.9  # an attribute that nearly every picture has is what the picture is of
+Case = tuple[str, str]  # prompt and negative
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A way at a strength, over all cases: what each picture says, and the arm's distance from painted ones.
+
+    `removed` has a number for every picture that had what the negative names without it; `kept` one for every picture.
+    """
+
+    name: str
+    weight: float
+    removed: list[float]
+    kept: list[float]
+    rows: float
+    distance: float
+
+    @property
+    def gone(self) -> Estimate:
+        return mean(self.removed)
+
+    @property
+    def same(self) -> Estimate:
+        return mean(self.kept)
+
+    def beats(self, other: Cell) -> bool:
+        """Whether this is at least as good in all of removed, kept and rows, and better in one."""
+        mine, theirs = ((one.gone.value, one.same.value, -one.rows) for one in (self, other))
+        return mine != theirs and all(a >= b for a, b in zip(mine, theirs, strict=True))
+
+
+def cases(make: Here, number: int, seeds: Sequence[int]) -> list[Case]:
+    """Prompts, and the attributes that appear most often in their pictures when nobody asks for them."""
+    found: list[tuple[float, Case]] = []
+    for name, scene in SCENES.items():
+        for subject in scene.subjects or (name,):
+            prompt = f"{'an' if subject[0] in 'aeiou' else 'a'} {subject}"
+            readings = read_many(
+                [image for image, _ in drawn(make, [Recipe(prompt, seed=seed, steps=STEPS) for seed in seeds])]
+            )
+            for attribute in scene.attributes:
+                rate = float(np.mean([reading[attribute.name] > 0.5 for reading in readings]))
+                if attribute.name not in scene.subjects and rate < MOST_ASKED:
+                    found.append((rate, (prompt, attribute.name)))
+    found.sort(key=lambda one: -one[0])
+    return [case for _, case in found[:number]]
+
+
+def cells(make: Here, ways: Sequence[Way], chosen: Sequence[Case], seeds: Sequence[int], folder: Path) -> Iterator[Cell]:
+    """Every way at every strength; a cell that lies in the folder is read instead of made."""
+    for way in ways:
+        files = {weight: folder / f"{way.name} {weight:g}.json".replace(":", " ") for weight in WEIGHTS}
+        if not all(file.exists() for file in files.values()):
+            before = {case: drawn(make, recipes_of(way, case, 0.0, seeds)) for case in chosen}
+            for weight, file in files.items():
+                if not file.exists():
+                    whole(file, json.dumps(asdict(measured(make, way, weight, before, seeds))).encode())
+        yield from (Cell(**json.loads(file.read_text())) for file in files.values())
+
+
+def measured(make: Here, way: Way, weight: float, before: dict[Case, list], seeds: Sequence[int]) -> Cell:
+    """A way at a strength, against the same way without a negative."""
+    removed, kept, rows, shots = list[float](), list[float](), list[int](), list[Shot]()
+    for case, first in before.items():
+        recipes, presence = recipes_of(way, case, weight, seeds), build(f"presence:{case[1]}")
+        after = drawn(make, recipes)
+        had, has = (presence.score([Shot(image, recipes[0]) for image, _ in pictures]) for pictures in (first, after))
+        removed += [1 - there for was, there in zip(had, has, strict=True) if was]
+        pairs = [Shot(image, recipe, old) for recipe, (old, _), (image, _) in zip(recipes, first, after, strict=True)]
+        kept += build("kept").score(pairs)
+        rows += [asked for _, asked in after]
+        shots += pairs
+    distance = build("distance").score(shots)[0]
+    return Cell(way.name, weight, removed, kept, sum(rows) / len(rows) / STEPS, distance)
+
+
+def recipes_of(way: Way, case: Case, weight: float, seeds: Sequence[int]) -> list[Recipe]:
+    negative = Negative(case[1], weight) if weight else None
+    return [Recipe(case[0], negative, seed, **({"steps": STEPS} | way.fields)) for seed in seeds]
+
+
+def drawn(make: Here, recipes: list[Recipe]) -> list[tuple]:
+    """Pictures and the rows they asked for, in the order of the recipes."""
+    made = sorted(make(recipes), key=lambda one: one.index)
+    failures = [one.failure for one in made if one.failure]
+    assert not failures, failures[0]
+    return [(one.image, one.receipt.rows_asked) for one in made if one.receipt]

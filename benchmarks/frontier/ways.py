@@ -1,0 +1,38 @@
+"""What is compared: every rule, cfg in every wrapper, and settings that are meant to cost little."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from negativa.rules import RULES, WRAPPERS
+
+WEIGHTS = (0.5, 1.0, 2.0)  # of the negative: a strength that every rule knows
+
+
+@dataclass(frozen=True)
+class Way:
+    """Fields of a recipe beside prompt, negative and seed, and what to call them."""
+
+    name: str
+    fields: dict[str, Any]
+
+
+def ways() -> list[Way]:
+    """Every rule and preset as it is, cfg in every wrapper, and settings that are meant to cost little.
+
+    Not among them: `none`, which hears no negative, and `autoguidance`, for which terrarium has no weaker model.
+    """
+    found: list[Way] = []
+    for name, kind in RULES.items():
+        if name in ("none", "autoguidance"):
+            continue
+        sampler = next(iter(getattr(kind, "samplers", ("euler_a",))))
+        for preset in ("", *getattr(kind, "PRESETS", ())):
+            rule = f"{name}:{preset}".rstrip(":")
+            given = {"rule": rule} if sampler == "euler_a" else {"rule": rule, "sampler": sampler}
+            found.append(Way(rule if sampler == "euler_a" else f"{rule}, {sampler}", given))
+    found += [Way(f"cfg, {name}", {"wrappers": (name,)}) for name in WRAPPERS]
+    found += [Way(f"cfg, {sampler}", {"sampler": sampler}) for sampler in ("ddim",)]
+    found += [Way(f"{rule} at scale 1", {"rule": rule, "scale": 1.0}) for rule in ("nag", "vsf", "ong")]
+    return found

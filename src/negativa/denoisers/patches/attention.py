@@ -1,0 +1,28 @@
+"""Attention, computed once for every patch that changes it; the network's own weights, no weights of ours.
+
+    Z = softmax(Q K^T / sqrt(d) + bias) V
+
+Vaswani et al. 2017, arXiv 1706.03762, equation 1, many heads side by side.
+"""
+
+from __future__ import annotations
+
+from diffusers.models.attention_processor import Attention
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+
+def attend(attn: Attention, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Z before the output projection, (rows, positions, width).
+
+    `q` (rows, positions, width), `k` and `v` (rows, tokens, width) as the layer's projections give them; `bias` (rows,
+    tokens) is added to the logits.
+    """
+    q, k, v = (x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (q, k, v))  # rows, heads, n, d
+    mask = None if bias is None else bias[:, None, None, :].to(q.dtype)
+    return scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+
+
+def project(attn: Attention, z: Tensor) -> Tensor:
+    """The layer's output projection."""
+    return attn.to_out[1](attn.to_out[0](z))

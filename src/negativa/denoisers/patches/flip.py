@@ -1,0 +1,51 @@
+"""Value sign flip, inside cross-attention: tokens are read together with the prompt's, their values turned around.
+
+    out = softmax(Q [K ; K_i]^T / sqrt(d) + [0 ; -beta]) [V ; -a w_i V_i]
+
+K_i, V_i are of the words of a negative of weight w_i alone, without start, end and padding; a is the `strength`, beta the
+`offset`. Guo & Du 2025, arXiv 2508.10931. With a 1 and beta 0 it is how the extension NegPiP reads words of weights below
+zero; there the weight multiplies the embedding, here the value alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from diffusers.models.attention_processor import Attention
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from negativa.denoisers.patches.attention import attend, project
+from negativa.denoisers.patches.places import Company, Place
+
+
+@dataclass(frozen=True)
+class Flip:
+    strength: float
+    offset: float
+
+    place: ClassVar[Place] = "cross-attention"
+    where: ClassVar[str] = ""
+
+    def change(self, company: Company) -> Callable[..., Tensor]:
+        rows = [torch.cat(list(words)) for words in company.words]
+        weights = [
+            torch.cat([weight.expand(len(one)) for weight, one in zip(row, words, strict=True)])
+            for row, words in zip(company.weights.T, company.words, strict=True)
+        ]
+        words = pad_sequence(rows, batch_first=True)  # rows, tokens, width
+        factor = -self.strength * pad_sequence(weights, batch_first=True)[..., None]
+        bias = pad_sequence([torch.full((len(one),), -self.offset, device=one.device) for one in rows], True, float("-inf"))
+
+        def processor(attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+            k, v = (
+                torch.cat([layer(encoder_hidden_states), layer(words) * share], 1)
+                for layer, share in ((attn.to_k, 1), (attn.to_v, factor.to(words.dtype)))
+            )
+            open_ = torch.cat([bias.new_zeros(encoder_hidden_states.shape[:2]), bias], 1)
+            return project(attn, attend(attn, attn.to_q(hidden_states), k, v, open_))
+
+        return processor

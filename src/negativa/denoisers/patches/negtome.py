@@ -1,0 +1,46 @@
+"""Negative token merging, on the way up: every position moves away from the position most like it under a negative.
+
+    h = h + a sum_i w_i (h - r_i)        where cos(h, r_i) > threshold
+
+r_i is, among the positions of the network under a negative of weight w_i, the one whose cosine with h is largest; a is the
+`push`. Singh et al. 2024, arXiv 2412.01339, whose r are of another picture; here it is the same picture under other words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from negativa.denoisers.patches.places import Company, Place
+
+
+@dataclass(frozen=True)
+class Merged:
+    push: float
+    threshold: float
+
+    place: ClassVar[Place] = "block"
+    where: ClassVar[str] = "up_blocks"
+
+    def change(self, company: Company) -> Callable[..., Tensor]:
+        def changed(_: Tensor, out: Tensor) -> Tensor:
+            own, *references = out.split(company.weights.shape[1])  # the rows themselves, then those of each negative
+            moved = own.float()
+            for reference, weight in zip(references, company.weights, strict=True):
+                moved = moved + self.push * weight[:, None, None] * away(own.float(), reference.float(), self.threshold)
+            return torch.cat([moved.to(out.dtype), *references])
+
+        return changed
+
+
+def away(own: Tensor, reference: Tensor, threshold: float) -> Tensor:
+    """From the most similar position of `reference` to each of `own`, 0 where none is similar; (rows, positions, width)."""
+    alike = normalize(own, dim=-1) @ normalize(reference, dim=-1).mT  # rows, own positions, positions of the reference
+    closest, index = alike.max(-1)
+    matched = reference.gather(1, index[..., None].expand_as(own))
+    return (own - matched) * (closest > threshold)[..., None]

@@ -1,0 +1,30 @@
+"""Perturbed attention, in the middle of the network: every position sees itself alone.
+
+    out = V        in the place of softmax(Q K^T / sqrt(d)) V
+
+Ahn et al. 2024, arXiv 2403.17377.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from diffusers.models.attention_processor import Attention
+from torch import Tensor
+
+from negativa.denoisers.patches.attention import project
+from negativa.denoisers.patches.places import Company, Place
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    place: ClassVar[Place] = "self-attention"
+    where: ClassVar[str] = "mid_block"
+
+    def change(self, company: Company) -> Callable[..., Tensor]:
+        def processor(attn: Attention, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+            return project(attn, attn.to_v(hidden_states))
+
+        return processor

@@ -1,0 +1,69 @@
+"""Where patches go inside Stable Diffusion's U-Net, and how they come out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal, Protocol
+
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
+from torch import Tensor
+
+#: What a patch changes: where words are read, where the picture looks at itself, or a whole block. One patch a place.
+Place = Literal["cross-attention", "self-attention", "block"]
+LAYERS: Final = {"cross-attention": "attn2", "self-attention": "attn1"}
+
+
+@dataclass(frozen=True)
+class Company:
+    """What the rows of a call read beside their own conditions, and the shape of what they see.
+
+    `states`: for each condition, as the model reads it, (rows, tokens, width); `words`: for each row and condition the
+    tokens of the words alone, (tokens, width); `weights` (conditions, rows); `size`: height and width of the latents.
+    """
+
+    states: Sequence[Tensor]
+    words: Sequence[Sequence[Tensor]]
+    weights: Tensor
+    size: tuple[int, int]
+
+
+class Patch(Protocol):
+    """A frozen dataclass of numbers; `change` is called with the company of the rows, before they are run.
+
+    For attention it gives a processor as diffusers calls them, for a block a function of what went in and what came
+    out, (rows, positions, width) each. `where` begins the names of the blocks that are changed.
+    """
+
+    place: ClassVar[Place]
+    where: ClassVar[str]
+
+    def change(self, company: Company) -> Callable[..., Tensor]: ...
+
+
+@contextmanager
+def inside(unet: UNet2DConditionModel, patches: Sequence[tuple[Patch, Company]]) -> Iterator[None]:
+    """The network with patches in it; without them again afterwards, whatever happened."""
+    with ExitStack() as undo:
+        for patch, company in patches:
+            change = patch.change(company)
+            for name, block in unet.named_modules():
+                if isinstance(block, BasicTransformerBlock) and name.startswith(patch.where):
+                    undo.callback(_put(block, patch.place, change))
+        yield
+
+
+def _put(block: BasicTransformerBlock, place: Place, change: Callable[..., Tensor]) -> Callable[[], None]:
+    """Change a block at a place; gives what takes the change back."""
+    if place == "block":
+
+        def changed(module: Any, given: tuple[Any, ...], named: dict[str, Any], out: Tensor) -> Tensor:
+            return change(given[0] if given else named["hidden_states"], out)
+
+        return block.register_forward_hook(changed, with_kwargs=True).remove
+    layer = getattr(block, LAYERS[place])
+    before = layer.processor
+    layer.set_processor(change)
+    return lambda: layer.set_processor(before)
