@@ -42,19 +42,21 @@ def start(seed: int, dimensions: int) -> np.ndarray:
     return torch.randn(dimensions, generator=torch.Generator().manual_seed(seed)).double().numpy()
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "flow_prediction"])
 @pytest.mark.parametrize("timestep", [0, 40, 500, 999])
 def test_predictions_are_the_gradient_of_the_log_density(prediction: str, timestep: int) -> None:
     asked = {Words("a"): [0, 2], Words(" b,c "): [1, 3], Nothing("empty"): [0, 1, 2, 3], Nothing("zeros"): [0, 1, 2, 3]}
     rows = torch.randn((4, 3, 1, 1), generator=torch.Generator().manual_seed(1))
     alpha, sigma = math.sqrt(KEPT[timestep]), math.sqrt(1 - KEPT[timestep])
+    if flow := prediction == "flow_prediction":
+        alpha, sigma = 1 - timestep / 1000, timestep / 1000
     predicted = Exact(THREE, prediction=prediction).predict(list(rows), [timestep] * 4, list(map(Pass, asked)))  # type: ignore[arg-type]
     assert predicted.shape == rows.shape and predicted.dtype == torch.float32
     for row, answer, components in zip(rows, predicted, asked.values(), strict=True):
         x = row.flatten().double().requires_grad_()
         (score,) = torch.autograd.grad(log_density(x, components, alpha, sigma), x)
         noise, clean = -sigma * score, (x + sigma**2 * score) / alpha
-        wanted = noise if prediction == "epsilon" else alpha * noise - sigma * clean
+        wanted = noise - clean if flow else noise if prediction == "epsilon" else alpha * noise - sigma * clean
         torch.testing.assert_close(answer.flatten().double(), wanted.detach(), rtol=1e-4, atol=1e-4)
 
 
@@ -74,6 +76,7 @@ def test_the_score_without_a_label_is_the_base_minus_the_negative_by_its_odds() 
         np.testing.assert_allclose(THREE.without("b").noise(x, alpha, sigma), wanted, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.parametrize("flow", [False, True])
 @pytest.mark.parametrize(
     ("negatives", "parts"),
     [
@@ -82,21 +85,45 @@ def test_the_score_without_a_label_is_the_base_minus_the_negative_by_its_odds() 
         ([Negative("n", 0.25), Negative("m", 0.75)], {"c": 2.5, "n": -0.375, "m": -1.125}),
     ],
 )
-def test_a_guided_flow_of_equal_gaussians_ends_where_the_closed_form_says(negatives: list, parts: dict[str, float]) -> None:
-    std, means = 12.0, {"c": (3.0, -2.0), "n": (-4.0, 1.0), "m": (0.0, 5.0)}
-    studio = negativa.load(Mixture(list(means.values()), [std] * 3, [1, 1, 1], list(means)))
+def test_a_guided_flow_of_equal_gaussians_ends_where_the_closed_form_says(
+    negatives: list, parts: dict[str, float], flow: bool
+) -> None:
+    std, means = (1.5 if flow else 12.0), {"c": (3.0, -2.0), "n": (-4.0, 1.0), "m": (0.0, 5.0)}
+    mixture = Mixture(list(means.values()), [std] * 3, [1, 1, 1], list(means))
+    studio = Studio(Exact(mixture, prediction="flow_prediction")) if flow else negativa.load(mixture)
     middle = sum(part * np.array(means[label]) for label, part in parts.items())
     end = middle + (LEVEL[999] * start(3, 2) - middle) * std / math.hypot(std, LEVEL[999])
+    if flow:  # which begins at noise alone, where the level is infinite
+        end = middle + start(3, 2) * std
     scale = 2.5 if negatives else 1
     found = studio.generate(Recipe("c", negatives, seed=3, steps=1000, scale=scale, sampler="heun")).latents.flatten()
     np.testing.assert_allclose(found, end, rtol=0, atol=1e-4)
 
 
-def test_a_guided_flow_of_unequal_gaussians_ends_where_the_closed_form_says() -> None:
-    studio = negativa.load(Mixture([[1.0], [1.0]], [9.0, 14.0], [1, 1], ["c", "n"]))
-    shrunk = math.prod((std / math.hypot(std, LEVEL[999])) ** part for std, part in ((9.0, 3.0), (14.0, -2.0)))
+@pytest.mark.parametrize("flow", [False, True])
+def test_a_guided_flow_of_unequal_gaussians_ends_where_the_closed_form_says(flow: bool) -> None:
+    positive, negative = (0.9, 1.4) if flow else (9.0, 14.0)
+    mixture = Mixture([[1.0], [1.0]], [positive, negative], [1, 1], ["c", "n"])
+    studio = Studio(Exact(mixture, prediction="flow_prediction")) if flow else negativa.load(mixture)
+    shrunk = math.prod((std / math.hypot(std, LEVEL[999])) ** part for std, part in ((positive, 3.0), (negative, -2.0)))
+    end = 1 + start(3, 1) * positive**3 / negative**2 if flow else 1 + (LEVEL[999] * start(3, 1) - 1) * shrunk
     found = studio.generate(Recipe("c", "n", seed=3, steps=1000, scale=3, sampler="heun")).latents.flatten()
-    np.testing.assert_allclose(found, 1 + (LEVEL[999] * start(3, 1) - 1) * shrunk, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found, end, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("sampler", "order"), [("euler", 1), ("heun", 2)])
+def test_halving_the_step_shows_the_order_of_a_sampler_on_a_flow(sampler: str, order: int) -> None:
+    mean, std, last = 2.0, 1.5, 0.001
+    studio = Studio(Exact(Mixture([[mean]], [std], [1], ["all"]), prediction="flow_prediction"))
+
+    def error(steps: int) -> float:
+        variance = ((1 - last) * std) ** 2 + last**2
+        low = (1 - last) * mean + start(5, 1) * math.sqrt(variance)
+        end = mean + (1 - last) * std**2 / variance * (low - (1 - last) * mean)  # the jump to the expected clean point
+        found = studio.generate(Recipe("", seed=5, steps=steps, scale=1, sampler=sampler)).latents.flatten()
+        return float(np.abs(found.double().numpy() - end).max())
+
+    assert math.log2(error(51) / error(101)) == pytest.approx(order, abs=0.2)
 
 
 @pytest.mark.parametrize(("sampler", "order"), [("euler", 1), ("ddim", 1), ("heun", 2)])

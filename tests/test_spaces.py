@@ -16,28 +16,30 @@ SPACES = ("noise", "x0", "velocity")
 LEVELS = (0.03, 0.5, 0.9, 0.999)
 
 
-def at(sigma: float) -> Moment:
-    return Moment(4, 10, alpha=math.sqrt(1 - sigma**2), sigma=sigma)
+def at(sigma: float, flow: bool = False) -> Moment:
+    return Moment(4, 10, alpha=1 - sigma if flow else math.sqrt(1 - sigma**2), sigma=sigma, flow=flow)
 
 
 def drawn(seed: int) -> torch.Tensor:
     return torch.randn(4, 6, 5, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.parametrize("flow", [False, True])
 @pytest.mark.parametrize("sigma", LEVELS)
-def test_one_truth_in_three_spaces(sigma: float) -> None:
-    x0, noise, alpha = drawn(1), drawn(2), math.sqrt(1 - sigma**2)
+def test_one_truth_in_three_spaces(sigma: float, flow: bool) -> None:
+    x0, noise, alpha = drawn(1), drawn(2), 1 - sigma if flow else math.sqrt(1 - sigma**2)
     latents = alpha * x0 + sigma * noise
-    said = {"noise": noise, "x0": x0, "velocity": alpha * noise - sigma * x0}
+    said = {"noise": noise, "x0": x0, "velocity": noise - x0 if flow else alpha * noise - sigma * x0}
     for source, target in itertools.product(SPACES, SPACES):
-        found = convert(said[source], latents, at(sigma), source, target)
+        found = convert(said[source], latents, at(sigma, flow), source, target)
         torch.testing.assert_close(found, said[target], rtol=0, atol=2e-6 / min(alpha, sigma))
 
 
+@pytest.mark.parametrize("flow", [False, True])
 @pytest.mark.parametrize("sigma", LEVELS)
 @pytest.mark.parametrize("space", SPACES)
-def test_there_and_back(space, sigma: float) -> None:
-    prediction, latents, now = drawn(3), drawn(4), at(sigma)
+def test_there_and_back(space, sigma: float, flow: bool) -> None:
+    prediction, latents, now = drawn(3), drawn(4), at(sigma, flow)
     kept = prediction.clone(), latents.clone()
     back = from_x0(to_x0(prediction, latents, now, space), latents, now, space)
     torch.testing.assert_close(back, prediction, rtol=0, atol=1e-6 / min(now.alpha, sigma))
@@ -56,7 +58,8 @@ def test_any_is_whichever_it_is() -> None:
 
 def test_the_ends_stay_finite() -> None:
     prediction, latents = drawn(3), drawn(4)
-    for moment in (Moment(0, 10, alpha=0.0, sigma=1.0), Moment(9, 10, alpha=1.0, sigma=0.0)):
+    ends = itertools.product(((0.0, 1.0), (1.0, 0.0)), (False, True))
+    for moment in (Moment(4, 10, alpha=alpha, sigma=sigma, flow=flow) for (alpha, sigma), flow in ends):
         for source, target in itertools.product(SPACES, SPACES):
             assert convert(prediction, latents, moment, source, target).isfinite().all()
 

@@ -60,8 +60,9 @@ class Moment:
     """Where a walk stands: `step` of `steps`, counted from 0, and the negatives that act now.
 
     A sampler that asks twice in a step has `evaluation` 0, then 1. The latents that the network sees are `alpha` times
-    the clean ones plus `sigma` times unit noise, alpha^2 + sigma^2 = 1; `timestep` is the share (0 to 1) of the way from
-    clean to noise; before a walk begins they are not known, and stand as if there were no noise.
+    the clean ones plus `sigma` times unit noise, alpha^2 + sigma^2 = 1, or alpha + sigma = 1 on the straight path of a
+    `flow`; `timestep` is the share (0 to 1) of the way from clean to noise; before a walk begins they are not known, and
+    stand as if there were no noise.
     """
 
     step: int
@@ -71,3 +72,4 @@ class Moment:
     alpha: float = 1.0
     sigma: float = 0.0
     timestep: float = 0.0
+    flow: bool = False

@@ -13,24 +13,26 @@ from negativa.errors import InputError, nearest
 class Sampler:
     """A scheduler class of diffusers and the settings that make it this sampler.
 
-    `label` is the name others write into picture files. `evaluations` is how often a step asks the network.
+    `label` is the name others write into picture files. `evaluations` is how often a step asks the network. `flow` is the
+    scheduler class for models that predict a flow, None where diffusers has none that is this sampler.
     """
 
     scheduler: str
     label: str
     settings: Mapping[str, Any]
     evaluations: int = 1
+    flow: str | None = None
 
 
 SAMPLERS: Final[dict[str, Sampler]] = {
     "euler_a": Sampler("EulerAncestralDiscreteScheduler", "Euler a", {}),
-    "euler": Sampler("EulerDiscreteScheduler", "Euler", {}),
-    "heun": Sampler("HeunDiscreteScheduler", "Heun", {}, evaluations=2),
+    "euler": Sampler("EulerDiscreteScheduler", "Euler", {}, flow="FlowMatchEulerDiscreteScheduler"),
+    "heun": Sampler("HeunDiscreteScheduler", "Heun", {}, evaluations=2, flow="FlowMatchHeunDiscreteScheduler"),
     "ddim": Sampler("DDIMScheduler", "DDIM", {}),
-    "dpmpp_2m": Sampler("DPMSolverMultistepScheduler", "DPM++ 2M", {}),
+    "dpmpp_2m": Sampler("DPMSolverMultistepScheduler", "DPM++ 2M", {}, flow="DPMSolverMultistepScheduler"),
     "dpmpp_2m_karras": Sampler("DPMSolverMultistepScheduler", "DPM++ 2M Karras", {"use_karras_sigmas": True}),
     "dpmpp_sde": Sampler("DPMSolverSDEScheduler", "DPM++ SDE", {}, evaluations=2),
-    "unipc": Sampler("UniPCMultistepScheduler", "UniPC", {}),
+    "unipc": Sampler("UniPCMultistepScheduler", "UniPC", {}, flow="UniPCMultistepScheduler"),
     "lcm": Sampler("LCMScheduler", "LCM", {}),
 }
 

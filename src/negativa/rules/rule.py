@@ -20,7 +20,8 @@ class Rule(Protocol):
     A rule that acts inside the network has `patches(moment)` too, see `patches_of`.
 
     `space` is what it wants predictions to be of: the noise, the clean latents (x0), the velocity (alpha noise - sigma
-    x0); or any of them, where the combination is affine with coefficients that sum to one. The walk converts.
+    x0, on a flow's path noise - x0); or any of them, where the combination is affine with coefficients that sum to one.
+    The walk converts.
     """
 
     @property

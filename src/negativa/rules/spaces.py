@@ -1,9 +1,11 @@
 """What a network predicts, said in other words: the noise, the clean latents (x0), or the velocity.
 
-    x_t = alpha x0 + sigma noise        v = alpha noise - sigma x0        alpha^2 + sigma^2 = 1
+    x_t  = alpha x0 + sigma noise       v = p noise - q x0       alpha p + sigma q = 1
+    p, q = alpha, sigma                 where alpha^2 + sigma^2 = 1
+    p, q = 1, 1                         on the straight path of a flow, where alpha + sigma = 1
 
-Salimans & Ho 2022, arXiv 2202.00512, appendix D. At alpha 0 noise says nothing about x0; a prediction of the noise is then
-taken as if alpha were `LEAST`.
+Salimans & Ho 2022, arXiv 2202.00512, appendix D; Liu, Gong & Liu 2022, arXiv 2209.03003, equation 1, whose time runs the
+other way. At alpha 0 noise says nothing about x0; a prediction of the noise is then taken as if alpha were `LEAST`.
 """
 
 from __future__ import annotations
@@ -18,18 +20,18 @@ LEAST: Final = 1e-4
 
 def to_x0(prediction: Any, latents: Any, moment: Moment, space: Space) -> Any:
     """The clean latents that a prediction of `space` means, given the noisy ones."""
-    alpha, sigma = moment.alpha, moment.sigma
+    alpha, sigma, (p, _) = moment.alpha, moment.sigma, _path(moment)
     if space == "noise":
         return (latents - sigma * prediction) / max(alpha, LEAST)
-    return alpha * latents - sigma * prediction if space == "velocity" else prediction
+    return p * latents - sigma * prediction if space == "velocity" else prediction
 
 
 def from_x0(x0: Any, latents: Any, moment: Moment, space: Space) -> Any:
     """The prediction of `space` that means these clean latents, given the noisy ones."""
-    alpha, sigma = moment.alpha, moment.sigma
+    alpha, sigma, (p, _) = moment.alpha, moment.sigma, _path(moment)
     if space == "noise":
         return (latents - alpha * x0) / max(sigma, LEAST)
-    return (alpha * latents - x0) / max(sigma, LEAST) if space == "velocity" else x0
+    return (p * latents - x0) / max(sigma, LEAST) if space == "velocity" else x0
 
 
 def convert(prediction: Any, latents: Any, moment: Moment, source: Space, target: Space) -> Any:
@@ -37,10 +39,10 @@ def convert(prediction: Any, latents: Any, moment: Moment, source: Space, target
     if source == target or "any" in (source, target):
         return prediction
     if {source, target} == {"noise", "velocity"}:  # the shorter way, which keeps more digits
-        alpha, sigma = moment.alpha, moment.sigma
+        alpha, (_, q) = moment.alpha, _path(moment)
         if source == "velocity":
-            return alpha * prediction + sigma * latents
-        return (prediction - sigma * latents) / max(alpha, LEAST)
+            return alpha * prediction + q * latents
+        return (prediction - q * latents) / max(alpha, LEAST)
     return from_x0(to_x0(prediction, latents, moment, source), latents, moment, target)
 
 
@@ -53,3 +55,8 @@ def combine_in(space: Space, rule: Rule, predictions: Predictions, moment: Momen
     given = {name: convert(predictions[name], latents, moment, space, rule.space) for name in names}
     guided = rule.combine(given | {LATENTS: latents}, moment, memory)
     return convert(guided, latents, moment, rule.space, space)
+
+
+def _path(moment: Moment) -> tuple[float, float]:
+    """p and q of the velocity."""
+    return (1.0, 1.0) if moment.flow else (moment.alpha, moment.sigma)

@@ -19,27 +19,29 @@ class Steps:
     """One image's scheduler, with its timesteps set: scales what the network sees, and takes steps."""
 
     def __init__(self, name: str, config: Mapping[str, Any], steps: int, generator: torch.Generator) -> None:
-        chosen = SAMPLERS[name]
-        settings = dict(chosen.settings)
-        kind = scheduler_class(chosen.scheduler)
+        kind, settings = scheduler_of(name, config)
         if "noise_sampler_seed" in inspect.signature(kind.__init__).parameters:
             settings["noise_sampler_seed"] = noise.brownian_seed(generator)
         self._scheduler = kind.from_config(config, **settings)
         self._scheduler.set_timesteps(steps)
+        self._flow = is_flow(config)
+        if self._flow:
+            self._scheduler.set_begin_index(0)  # a timestep cut to a whole number may stand there twice
         self._takes_generator = "generator" in inspect.signature(kind.step).parameters
         self._generator = generator
         self.timesteps: torch.Tensor = self._scheduler.timesteps
 
     def first(self, start: torch.Tensor) -> torch.Tensor:
         """Start noise at the size this sampler begins with."""
-        return start * self._scheduler.init_noise_sigma
+        return start * getattr(self._scheduler, "init_noise_sigma", 1.0)
 
     def seen(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """What the network sees of the latents."""
-        return self._scheduler.scale_model_input(latents, timestep)
+        scale = getattr(self._scheduler, "scale_model_input", None)
+        return scale(latents, timestep) if scale else latents
 
     def level(self, timestep: torch.Tensor) -> tuple[float, float, float]:
-        """How much signal and noise the network sees now, squares summing to one, and the share of time; asked after `seen`."""
+        """How much signal and noise the network sees now, as in `Moment`, and the share of time; asked after `seen`."""
         scheduler, share = self._scheduler, float(timestep) / self._scheduler.config.num_train_timesteps
         if not hasattr(scheduler, "sigmas"):
             signal = float(scheduler.alphas_cumprod[int(timestep)])
@@ -47,6 +49,8 @@ class Steps:
         ratio = float(scheduler.sigmas[scheduler.step_index or 0])
         if not getattr(scheduler, "state_in_first_order", True) and hasattr(scheduler, "mid_point_sigma"):
             ratio = float(scheduler.mid_point_sigma)
+        if self._flow:
+            return 1 - ratio, ratio, share
         alpha = (ratio**2 + 1) ** -0.5
         return alpha, ratio * alpha, share
 
@@ -57,15 +61,43 @@ class Steps:
 
 
 def check_steps(name: str, config: Mapping[str, Any], steps: int) -> None:
-    """Raise `InputError` for a number of steps that the sampler cannot take on this schedule."""
-    scheduler = scheduler_class(SAMPLERS[name].scheduler).from_config(config, **SAMPLERS[name].settings)
+    """Raise `InputError` for a sampler without a flow form, and for a number of steps it cannot take on this schedule."""
+    kind, settings = scheduler_of(name, config)
+    scheduler = kind.from_config(config, **settings)
     try:
         scheduler.set_timesteps(steps)
     except (ValueError, IndexError) as error:
         raise InputError(f"steps: {steps} was given; the sampler {name!r} says: {str(error).splitlines()[0]}") from error
     times, known = scheduler.timesteps, scheduler.config.num_train_timesteps
-    if times.max() >= known or (steps > 1 and times.min() == times.max()):
+    if times.max() >= known + is_flow(config) or (steps > 1 and times.min() == times.max()):
         raise InputError(f"steps: {steps} was given; allowed: fewer, this model's schedule has {known} timesteps")
+
+
+def is_flow(config: Mapping[str, Any]) -> bool:
+    """Whether a model's scheduler configuration says that it predicts noise - x0, on the straight path of a flow."""
+    return config.get("prediction_type") == "flow_prediction" or _matches_flow(config)
+
+
+def scheduler_of(name: str, config: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The scheduler class of diffusers that a sampler is on a model, and its settings.
+
+    Raises `InputError` if the model predicts a flow and the sampler has no form for that.
+    """
+    chosen = SAMPLERS[name]
+    if not is_flow(config):
+        return scheduler_class(chosen.scheduler), dict(chosen.settings)
+    if chosen.flow is None:
+        allowed = ", ".join(other for other, one in SAMPLERS.items() if one.flow)
+        raise InputError(f"sampler: {name!r} was given; allowed with this model, which predicts a flow: {allowed}")
+    kind = scheduler_class(chosen.flow)
+    shift = config.get("shift" if _matches_flow(config) else "flow_shift", 1.0)  # each family of schedulers has its word
+    settings = {"shift": shift, "flow_shift": shift, "use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+    known = inspect.signature(kind.__init__).parameters
+    return kind, {name: value for name, value in settings.items() if name in known}
+
+
+def _matches_flow(config: Mapping[str, Any]) -> bool:
+    return str(config.get("_class_name", "")).startswith("FlowMatch")
 
 
 @cache

@@ -17,12 +17,12 @@ from negativa.rules.adaptive import IDLE
 from negativa.rules.rule import Space, patches_of
 from negativa.rules.spaces import convert
 from negativa.sampling import noise
-from negativa.sampling.steps import Steps
+from negativa.sampling.steps import Steps, is_flow
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: What a model predicts, in a scheduler's words and in ours.
+#: What a model that is no flow predicts, in a scheduler's words and in ours.
 NATIVE: Final[dict[str, Space]] = {"epsilon": "noise", "v_prediction": "velocity", "sample": "x0"}
 
 
@@ -47,7 +47,8 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any])
     A sampler that asks twice in a step gets the rule twice, at the same step of the window; what the rule remembers
     moves on at the first of the two only, so that memory counts steps, whatever the sampler.
     """
-    rule, named, native = build(recipe), passes_of(recipe), NATIVE[config.get("prediction_type", "epsilon")]
+    rule, named, flow = build(recipe), passes_of(recipe), is_flow(config)
+    native = "velocity" if flow else NATIVE[config.get("prediction_type", "epsilon")]
     generator = noise.stream(recipe.seed)
     start = noise.start(generator, shape)
     steps = Steps(recipe.sampler, config, recipe.steps, generator)
@@ -56,7 +57,7 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any])
     for moment, timestep in zip(moments(recipe), steps.timesteps, strict=True):
         seen = steps.seen(latents, timestep)
         alpha, sigma, share = steps.level(timestep)
-        moment = replace(moment, alpha=alpha, sigma=sigma, timestep=share)
+        moment = replace(moment, alpha=alpha, sigma=sigma, timestep=share, flow=flow)
         passes = patched(named, patches_of(rule, moment))
         wanted = rule.passes(moment)
         needed = {name: passes[name] for name in ((POSITIVE,) if memory.get(IDLE) == wanted else wanted)}
