@@ -76,11 +76,11 @@ def test_a_call_that_does_not_fit_is_halved_and_not_tried_again() -> None:
     calls: list[int] = []
     predict = network(calls)
 
-    def small(latents, timesteps, conditions):
+    def small(latents, timesteps, passes):
         if len(latents) > 5:
             calls.append(-len(latents))
             raise torch.OutOfMemoryError("no room")
-        return predict(latents, timesteps, conditions)
+        return predict(latents, timesteps, passes)
 
     engine = Engine(small)
     expected = finished(Engine(network([])), [(i, asking(float(i), "x")) for i in range(9)])

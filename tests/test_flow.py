@@ -17,7 +17,7 @@ from negativa import InputError, Recipe, Studio
 from negativa.denoisers.exact import Exact
 from negativa.exact import Mixture
 from negativa.plain.conditions import Words
-from negativa.plain.passes import LATENTS, Active, Moment
+from negativa.plain.passes import LATENTS, Active, Moment, Pass
 from negativa.plain.samplers import SAMPLERS
 from negativa.rules import RULES, build
 from negativa.rules.spaces import convert, to_x0
@@ -54,7 +54,7 @@ def test_a_walk_is_the_loop_over_diffusers_scheduler(sampler: str, config: dict[
     x = torch.randn((3, 1, 1), generator=torch.Generator().manual_seed(6))
     scheduler.set_timesteps(12)
     for t in scheduler.timesteps:
-        c, n = exact.predict([x, x], [float(t)] * 2, [Words("a"), Words("b")])
+        c, n = exact.predict([x, x], [float(t)] * 2, [Pass(Words("a")), Pass(Words("b"))])
         x = scheduler.step((n + 2.5 * (c - n))[None], t, x[None], return_dict=False)[0][0]
     ours = Studio(exact).generate(Recipe("a", "b", seed=6, steps=12, scale=2.5, sampler=sampler)).latents
     torch.testing.assert_close(ours, x, rtol=0, atol=1e-6)
@@ -90,7 +90,8 @@ def test_a_rule_says_the_same_of_noise_and_of_a_flow(name: str) -> None:
     }
     ends = []
     for native, (seen, now) in paths.items():
-        mixtures = {"positive": THREE.only("a"), "nothing": THREE, "negative 0": THREE.only("b")}
+        worse = THREE.only("a,c")
+        mixtures = {"positive": THREE.only("a"), "nothing": THREE, "negative 0": THREE.only("b"), "worse": worse, "weaker": worse}
         given = {LATENTS: seen}
         for one in rule.passes(now):
             point = seen.flatten()[None].double().numpy(), now.alpha, now.sigma

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
+from negativa import rules
 from negativa.errors import InputError
 from negativa.plain.conditions import inside
 from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, Pass, negative
@@ -127,7 +128,8 @@ class Studio:
         if recipe.model not in (None, self.denoiser.name):
             raise InputError(f"model: {recipe.model!r} was given; this studio has {self.denoiser.name!r}")
         mine, factor = self.denoiser, self.denoiser.factor
-        own = {"model": mine.name, "scale": mine.scale, "width": mine.size, "height": mine.size}
+        scale = mine.scale if rules.has_scale(recipe) else None
+        own = {"model": mine.name, "scale": scale, "width": mine.size, "height": mine.size}
         recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
         self._check_inside(recipe)
         self._check_steps(recipe.sampler, recipe.steps)
@@ -152,7 +154,9 @@ class Studio:
                 said.append(f"{field}: the model does not know the token {token!r} and reads it as ordinary pieces")
         if recipe.weaker is not None and WEAKER not in asked:
             said.append(f"weaker: the rule {recipe.rule!r} moves away from no other model; {recipe.weaker!r} has no effect")
-        if named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative and recipe.rule != "none":
+        if not rules.has_scale(recipe):
+            said += [f"the rule {recipe.rule!r} has no scale: {what} has no effect" for what in _scaling(recipe)]
+        elif named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative:
             said.append("the prompt is empty and there is no negative: the scale has no effect")
         return tuple(said)
 
@@ -285,12 +289,20 @@ def _why_inert(recipe: Recipe, index: int) -> str:
         return "the rule 'none' takes no negatives"
     if one.weight == 0:
         return "its weight is 0"
-    if recipe.scale == 1:
+    if recipe.scale == 1 and rules.has_scale(recipe):
         return "at scale 1 the picture follows the prompt alone"
     start, stop = max(start, one.start), min(stop, one.stop)
     if any(inside(step, recipe.steps, start, stop) for step in range(recipe.steps)):
         return f"the rule {recipe.rule!r} does not hear it, as its knobs and wrappers stand"
     return f"no step of {recipe.steps} lies in its window [{start:g}, {stop:g})"
+
+
+def _scaling(recipe: Recipe) -> Iterator[str]:
+    """What a person set in a recipe that acts on a rule's scale."""
+    if recipe.scale is not None:
+        yield f"the scale {recipe.scale:g}"
+    if any(written.partition(":")[0] == "ramp" for written in recipe.wrappers):
+        yield "the wrapper 'ramp'"
 
 
 def _shorten(text: str, most: int = 60) -> str:

@@ -21,14 +21,14 @@ Negatives = str | Negative | Sequence[str | Negative] | None
 class Recipe:
     """All that decides an image, frozen; the same recipe on the same model gives the same picture.
 
-    `negative` takes a text, a `Negative`, or several of either, and is kept as a tuple of `Negative`; empty texts are
-    no negatives. `scale` 1 is the positive prompt alone. `knobs` are the rule's own numbers by name, kept as sorted pairs;
+    `negative` takes a text, a `Negative`, or several of either, and is kept as a tuple of `Negative`; empty texts are no
+    negatives. `scale` 1 is the positive prompt alone. `knobs` are the rule's own numbers by name, kept as sorted pairs;
     those that are not given take the rule's defaults. `wrappers` are what the rule is wrapped in, the first innermost:
     "rescale", "interval:low=0.3:high=5". `window` (start, stop) bounds all negatives, on top of their own; "noun" and
     "adjective" are published ones. `nothing` says what stands where no text is given. `width` and `height` are pixels.
-    `scale`, `width`, `height` and `model` may be None: the studio's model fills them in. `weaker` is the model that rules
-    like autoguidance move away from: a name, folder, file or hub id. Names of rules, knobs, wrappers and models are checked
-    by the studio, which knows them.
+    `scale`, `width`, `height` and `model` may be None: the studio's model fills them in (`scale` for rules that have one).
+    `weaker` is the model that rules like autoguidance move away from: a name, folder, file or hub id. Names of rules, knobs,
+    wrappers and models are checked by the studio, which knows them.
     Raises `InputError` for a value of the wrong type or out of range.
     """
 

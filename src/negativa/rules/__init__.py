@@ -14,6 +14,7 @@ from negativa.rules.apg import AdaptiveProjected
 from negativa.rules.autoguidance import Autoguidance
 from negativa.rules.ccfg import Contrastive
 from negativa.rules.cfg import ClassifierFree
+from negativa.rules.cfg_pp import PlusPlus
 from negativa.rules.cfg_zero import ZeroStar
 from negativa.rules.composable import Composable
 from negativa.rules.crg import ConceptRemoval
@@ -54,6 +55,7 @@ RULES: Final[dict[str, type]] = {
     "ccfg": Contrastive,
     "crg": ConceptRemoval,
     "apg": AdaptiveProjected,
+    "cfg_pp": PlusPlus,
     "cfg_zero": ZeroStar,
     "tcfg": Tangential,
     "mambo": MagnitudeAware,
@@ -98,13 +100,18 @@ def build(recipe: Recipe) -> Rule:
     samplers = getattr(kind, "samplers", (recipe.sampler,))
     if recipe.sampler not in samplers:
         raise InputError(f"sampler: {recipe.sampler!r} was given; allowed with the rule {name!r}: {', '.join(samplers)}")
-    if "scale" in kind.__dataclass_fields__:
+    if has_scale(recipe):
         values["scale"] = recipe.scale
     rule = kind(**values)
     for one in recipe.wrappers:
         rule = _wrapped(rule, one)
     start, stop = recipe.window
     return rule if (start, stop) == (0, 1) else Window(rule, start, stop)
+
+
+def has_scale(recipe: Recipe) -> bool:
+    """Whether the rule that a recipe names reads a scale. Raises `InputError` for an unknown rule."""
+    return "scale" in _known("rule", recipe.rule.partition(":")[0], RULES).__dataclass_fields__
 
 
 def _wrapped(rule: Rule, written: str) -> Rule:
@@ -150,4 +157,16 @@ def about(name: str) -> str:
     return "\n".join(lines).rstrip()
 
 
-__all__ = ["RULES", "WRAPPERS", "ClassifierFree", "Memory", "Predictions", "Rule", "Unguided", "Window", "about", "build"]
+__all__ = [
+    "RULES",
+    "WRAPPERS",
+    "ClassifierFree",
+    "Memory",
+    "Predictions",
+    "Rule",
+    "Unguided",
+    "Window",
+    "about",
+    "build",
+    "has_scale",
+]

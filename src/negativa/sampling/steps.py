@@ -44,15 +44,27 @@ class Steps:
         """How much signal and noise the network sees now, as in `Moment`, and the share of time; asked after `seen`."""
         scheduler, share = self._scheduler, float(timestep) / self._scheduler.config.num_train_timesteps
         if not hasattr(scheduler, "sigmas"):
-            signal = float(scheduler.alphas_cumprod[int(timestep)])
-            return signal**0.5, (1 - signal) ** 0.5, share
+            return *_of_signal(float(scheduler.alphas_cumprod[int(timestep)])), share
         ratio = float(scheduler.sigmas[scheduler.step_index or 0])
         if not getattr(scheduler, "state_in_first_order", True) and hasattr(scheduler, "mid_point_sigma"):
             ratio = float(scheduler.mid_point_sigma)
-        if self._flow:
-            return 1 - ratio, ratio, share
-        alpha = (ratio**2 + 1) ** -0.5
-        return alpha, ratio * alpha, share
+        return *self._of_ratio(ratio), share
+
+    def after(self, timestep: torch.Tensor) -> tuple[float, float]:
+        """How much signal and noise the latents hold after the step that this evaluation belongs to; asked after `seen`."""
+        scheduler = self._scheduler
+        if hasattr(scheduler, "sigmas"):
+            return self._of_ratio(float(scheduler.sigmas[(scheduler.step_index or 0) + 1]))
+        if hasattr(scheduler, "step_index"):  # LCM: on to the next of its timesteps, and to no noise after the last
+            later = self.timesteps[self.timesteps < timestep]
+            return _of_signal(float(scheduler.alphas_cumprod[later[0]]) if len(later) else 1.0)
+        before = int(timestep) - scheduler.config.num_train_timesteps // scheduler.num_inference_steps  # as DDIM counts
+        return _of_signal(float(scheduler.alphas_cumprod[before] if before >= 0 else scheduler.final_alpha_cumprod))
+
+    def _of_ratio(self, ratio: float) -> tuple[float, float]:
+        """Signal and noise at one of the scheduler's sigmas: noise itself on a flow's path, else noise beside signal of 1."""
+        alpha = 1 - ratio if self._flow else (ratio**2 + 1) ** -0.5
+        return alpha, ratio if self._flow else ratio * alpha
 
     def step(self, prediction: torch.Tensor, timestep: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         """The latents after a step along a prediction; step noise comes from the image's own stream."""
@@ -71,6 +83,11 @@ def check_steps(name: str, config: Mapping[str, Any], steps: int) -> None:
     times, known = scheduler.timesteps, scheduler.config.num_train_timesteps
     if times.max() >= known + is_flow(config) or (steps > 1 and times.min() == times.max()):
         raise InputError(f"steps: {steps} was given; allowed: fewer, this model's schedule has {known} timesteps")
+
+
+def _of_signal(kept: float) -> tuple[float, float]:
+    """Signal and noise where `kept` is the signal's share of the variance."""
+    return kept**0.5, (1 - kept) ** 0.5
 
 
 def is_flow(config: Mapping[str, Any]) -> bool:

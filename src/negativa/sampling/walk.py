@@ -57,7 +57,7 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any])
     for moment, timestep in zip(moments(recipe), steps.timesteps, strict=True):
         seen = steps.seen(latents, timestep)
         alpha, sigma, share = steps.level(timestep)
-        moment = replace(moment, alpha=alpha, sigma=sigma, timestep=share, flow=flow)
+        moment = replace(moment, alpha=alpha, sigma=sigma, timestep=share, flow=flow, after=steps.after(timestep))
         passes = patched(named, patches_of(rule, moment))
         wanted = rule.passes(moment)
         needed = {name: passes[name] for name in ((POSITIVE,) if memory.get(IDLE) == wanted else wanted)}
