@@ -91,7 +91,13 @@ def test_a_rule_says_the_same_of_noise_and_of_a_flow(name: str) -> None:
     ends = []
     for native, (seen, now) in paths.items():
         worse = THREE.only("a,c")
-        mixtures = {"positive": THREE.only("a"), "nothing": THREE, "negative 0": THREE.only("b"), "worse": worse, "weaker": worse}
+        mixtures = {
+            "positive": THREE.only("a"),
+            "nothing": THREE,
+            "negative 0": THREE.only("b"),
+            "worse": worse,
+            "weaker": worse,
+        }
         given = {LATENTS: seen}
         for one in rule.passes(now):
             point = seen.flatten()[None].double().numpy(), now.alpha, now.sigma

@@ -5,24 +5,24 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from negativa import rules
 from negativa.errors import InputError
-from negativa.plain.conditions import inside
-from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, Pass, negative
+from negativa.notices import said_of
 from negativa.plain.quiet import quiet
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import evaluations
 from negativa.sampling.budget import FixedRows, RowBudget
 from negativa.sampling.engine import Engine, Running
+from negativa.sampling.networks import Networks
 from negativa.sampling.steps import check_steps
-from negativa.sampling.walk import Walk, asked_of, passes_of, texts_of, walk
+from negativa.sampling.walk import Walk, walk
 
 if TYPE_CHECKING:
     import torch
@@ -31,18 +31,6 @@ if TYPE_CHECKING:
 
     from negativa.denoisers.denoiser import Denoiser
     from negativa.exact import Mixture
-
-
-#: What a model and the one it moves away from must have in common.
-COMMON: Final = (
-    "prediction_type",
-    "beta_schedule",
-    "beta_start",
-    "beta_end",
-    "num_train_timesteps",
-    "pixels a latent",
-    "channels",
-)
 
 
 @dataclass(frozen=True)
@@ -78,9 +66,8 @@ class Studio:
         opening: Callable[[str], Denoiser] | None = None,
     ) -> None:
         self.denoiser = denoiser
-        self.engine = Engine(self._predict, FixedRows if reproducible else RowBudget, merge)
-        self._opening = opening
-        self._others: dict[str, Denoiser] = {}
+        self._networks = Networks(denoiser, opening)
+        self.engine = Engine(self._networks.predict, FixedRows if reproducible else RowBudget, merge)
         self._decoding_seconds = 0.0
         self._reproducible = reproducible
         self._check_steps = cache(lambda name, steps: check_steps(name, denoiser.scheduler, steps))
@@ -131,84 +118,18 @@ class Studio:
         scale = mine.scale if rules.has_scale(recipe) else None
         own = {"model": mine.name, "scale": scale, "width": mine.size, "height": mine.size}
         recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
-        self._check_inside(recipe)
+        self._networks.check(recipe)
         self._check_steps(recipe.sampler, recipe.steps)
         for field in ("width", "height"):
             if (value := getattr(recipe, field)) % factor:
                 raise InputError(f"{field}: {value} was given; allowed: multiples of {factor}")
         return recipe
 
-    def notices(self, recipe: Recipe) -> tuple[str, ...]:
-        """Sentences about what in a recipe has no effect on this model, or is cut."""
-        asked, named = asked_of(recipe), passes_of(recipe)
-        said: list[str] = []
-        for i, one in enumerate(recipe.negative):
-            if negative(i) not in asked:
-                said.append(f"the negative {one.condition!r} has no effect: {_why_inert(recipe, i)}")
-            elif named[negative(i)] == named[POSITIVE] and len(recipe.negative) == 1 and one.weight == 1:
-                said.append(f"the negative {one.condition!r} equals the prompt: where it acts, the two cancel")
-        for field, text in texts_of(recipe):
-            if unread := self.denoiser.unread(text):
-                said.append(f"{field}: the text is longer than the model reads; cut: {_shorten(unread)}")
-            for token in self.denoiser.unknown(text):
-                said.append(f"{field}: the model does not know the token {token!r} and reads it as ordinary pieces")
-        if recipe.weaker is not None and WEAKER not in asked:
-            said.append(f"weaker: the rule {recipe.rule!r} moves away from no other model; {recipe.weaker!r} has no effect")
-        if not rules.has_scale(recipe):
-            said += [f"the rule {recipe.rule!r} has no scale: {what} has no effect" for what in _scaling(recipe)]
-        elif named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative:
-            said.append("the prompt is empty and there is no negative: the scale has no effect")
-        return tuple(said)
-
-    def _check_inside(self, recipe: Recipe) -> None:
-        """Raise `InputError` for a pass that this model's network, or the weaker one's, cannot run."""
-        asked = asked_of(recipe)
-        if WEAKER in asked and recipe.weaker is None:
-            raise InputError(f"weaker: none was given; the rule {recipe.rule!r} needs a model to move away from")
-        for one in asked.values():
-            mine = self.denoiser if one.model is None else self._other(one.model)
-            for patch in one.patches:
-                if patch.name not in mine.patches:
-                    raise InputError(f"model: {mine.name!r} has no attention inside; allowed with {patch.name!r}: one that has")
-            if len({mine.patches[patch.name].place for patch in one.patches}) < len(one.patches):
-                raise InputError(f"prompt: a part has a weight below zero; allowed without a rule like {recipe.rule!r}")
-
-    def _other(self, name: str) -> Denoiser:
-        """The model to move away from. Raises `InputError` if its predictions are not of the same kind as this one's."""
-        if name not in self._others:
-            if self._opening is None:
-                raise InputError(f"weaker: {name!r} was given; this studio was made without a way to open other models")
-            other, mine = self._opening(name), self.denoiser
-            kinds = [
-                {**one.scheduler, "pixels a latent": one.factor, "channels": one.shape(one.size, one.size)[0]}
-                for one in (mine, other)
-            ]
-            if differing := [field for field in COMMON if kinds[0].get(field) != kinds[1].get(field)]:
-                raise InputError(f"weaker: {name!r} was given; it differs from {mine.name!r} in {', '.join(differing)}")
-            self._others[name] = other
-        return self._others[name]
-
-    def _predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], passes: Sequence[Pass]) -> Tensor:
-        """The predictions of rows, each by its model."""
-        models = {one.model for one in passes}
-        if models == {None}:
-            return self.denoiser.predict(latents, timesteps, passes)
-        import torch
-
-        predicted = torch.empty(len(passes), *latents[0].shape)
-        for model in models:
-            rows = [i for i, one in enumerate(passes) if one.model == model]
-            chosen = self.denoiser if model is None else self._other(model)
-            predicted[rows] = chosen.predict(
-                [latents[i] for i in rows], [timesteps[i] for i in rows], [passes[i] for i in rows]
-            )
-        return predicted
-
     def _finish(self, index: int, recipe: Recipe, running: Running, latents: Tensor) -> Result:
         started = time.perf_counter()
         image = self.denoiser.decode(latents)
         self._decoding_seconds += time.perf_counter() - started
-        notices = self.notices(recipe)
+        notices = said_of(recipe, self.denoiser)
         if not latents.isfinite().all():
             notices += ("the network's numbers ran out of range, the picture means nothing; try float32 or a smaller scale",)
         receipt = Receipt(
@@ -281,29 +202,3 @@ def device_of(name: str | None) -> torch.device:
 def _versions() -> dict[str, str]:
     packages = ("negativa", "torch", "diffusers", "transformers")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
-
-
-def _why_inert(recipe: Recipe, index: int) -> str:
-    one, (start, stop) = recipe.negative[index], recipe.window
-    if recipe.rule == "none":
-        return "the rule 'none' takes no negatives"
-    if one.weight == 0:
-        return "its weight is 0"
-    if recipe.scale == 1 and rules.has_scale(recipe):
-        return "at scale 1 the picture follows the prompt alone"
-    start, stop = max(start, one.start), min(stop, one.stop)
-    if any(inside(step, recipe.steps, start, stop) for step in range(recipe.steps)):
-        return f"the rule {recipe.rule!r} does not hear it, as its knobs and wrappers stand"
-    return f"no step of {recipe.steps} lies in its window [{start:g}, {stop:g})"
-
-
-def _scaling(recipe: Recipe) -> Iterator[str]:
-    """What a person set in a recipe that acts on a rule's scale."""
-    if recipe.scale is not None:
-        yield f"the scale {recipe.scale:g}"
-    if any(written.partition(":")[0] == "ramp" for written in recipe.wrappers):
-        yield "the wrapper 'ramp'"
-
-
-def _shorten(text: str, most: int = 60) -> str:
-    return repr(text if len(text) <= most else text[: most - 1] + "…")

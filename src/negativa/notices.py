@@ -1,0 +1,64 @@
+"""What in a recipe has no effect on a model, or is cut: said in sentences, never passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from negativa import rules
+from negativa.plain.conditions import inside
+from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, negative
+from negativa.plain.recipe import Recipe
+from negativa.sampling.walk import asked_of, passes_of, texts_of
+
+if TYPE_CHECKING:
+    from negativa.denoisers.denoiser import Denoiser
+
+
+def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
+    """Sentences about what in a recipe has no effect on this model, or is cut."""
+    asked, named = asked_of(recipe), passes_of(recipe)
+    said: list[str] = []
+    for i, one in enumerate(recipe.negative):
+        if negative(i) not in asked:
+            said.append(f"the negative {one.condition!r} has no effect: {_why_inert(recipe, i)}")
+        elif named[negative(i)] == named[POSITIVE] and len(recipe.negative) == 1 and one.weight == 1:
+            said.append(f"the negative {one.condition!r} equals the prompt: where it acts, the two cancel")
+    for field, text in texts_of(recipe):
+        if unread := denoiser.unread(text):
+            said.append(f"{field}: the text is longer than the model reads; cut: {_shorten(unread)}")
+        for token in denoiser.unknown(text):
+            said.append(f"{field}: the model does not know the token {token!r} and reads it as ordinary pieces")
+    if recipe.weaker is not None and WEAKER not in asked:
+        said.append(f"weaker: the rule {recipe.rule!r} moves away from no other model; {recipe.weaker!r} has no effect")
+    if not rules.has_scale(recipe):
+        said += [f"the rule {recipe.rule!r} has no scale: {what} has no effect" for what in _scaling(recipe)]
+    elif named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative:
+        said.append("the prompt is empty and there is no negative: the scale has no effect")
+    return tuple(said)
+
+
+def _why_inert(recipe: Recipe, index: int) -> str:
+    one, (start, stop) = recipe.negative[index], recipe.window
+    if recipe.rule == "none":
+        return "the rule 'none' takes no negatives"
+    if one.weight == 0:
+        return "its weight is 0"
+    if recipe.scale == 1 and rules.has_scale(recipe):
+        return "at scale 1 the picture follows the prompt alone"
+    start, stop = max(start, one.start), min(stop, one.stop)
+    if any(inside(step, recipe.steps, start, stop) for step in range(recipe.steps)):
+        return f"the rule {recipe.rule!r} does not hear it, as its knobs and wrappers stand"
+    return f"no step of {recipe.steps} lies in its window [{start:g}, {stop:g})"
+
+
+def _scaling(recipe: Recipe) -> Iterator[str]:
+    """What a person set in a recipe that acts on a rule's scale."""
+    if recipe.scale is not None:
+        yield f"the scale {recipe.scale:g}"
+    if any(written.partition(":")[0] == "ramp" for written in recipe.wrappers):
+        yield "the wrapper 'ramp'"
+
+
+def _shorten(text: str, most: int = 60) -> str:
+    return repr(text if len(text) <= most else text[: most - 1] + "…")

@@ -1,0 +1,79 @@
+"""The model of a studio, and those beside it that its rules move away from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from negativa.errors import InputError
+from negativa.plain.passes import WEAKER, Pass
+from negativa.plain.recipe import Recipe
+from negativa.sampling.walk import asked_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from negativa.denoisers.denoiser import Denoiser
+
+#: What a model and the one it moves away from must have in common.
+COMMON: Final = (
+    "prediction_type",
+    "beta_schedule",
+    "beta_start",
+    "beta_end",
+    "num_train_timesteps",
+    "pixels a latent",
+    "channels",
+)
+
+
+class Networks:
+    """`main`, and others that `opening` opens by name when a recipe first asks for them."""
+
+    def __init__(self, main: Denoiser, opening: Callable[[str], Denoiser] | None = None) -> None:
+        self._main, self._opening = main, opening
+        self._others: dict[str, Denoiser] = {}
+
+    def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], passes: Sequence[Pass]) -> Tensor:
+        """The predictions of rows, each by its model."""
+        models = {one.model for one in passes}
+        if models == {None}:
+            return self._main.predict(latents, timesteps, passes)
+        import torch
+
+        predicted = torch.empty(len(passes), *latents[0].shape)
+        for model in models:
+            rows = [i for i, one in enumerate(passes) if one.model == model]
+            chosen = self._main if model is None else self._other(model)
+            predicted[rows] = chosen.predict(
+                [latents[i] for i in rows], [timesteps[i] for i in rows], [passes[i] for i in rows]
+            )
+        return predicted
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise `InputError` for a pass that the main network, or the weaker one's, cannot run."""
+        asked = asked_of(recipe)
+        if WEAKER in asked and recipe.weaker is None:
+            raise InputError(f"weaker: none was given; the rule {recipe.rule!r} needs a model to move away from")
+        for one in asked.values():
+            mine = self._main if one.model is None else self._other(one.model)
+            for patch in one.patches:
+                if patch.name not in mine.patches:
+                    raise InputError(f"model: {mine.name!r} has no attention inside; allowed with {patch.name!r}: one that has")
+            if len({mine.patches[patch.name].place for patch in one.patches}) < len(one.patches):
+                raise InputError(f"prompt: a part has a weight below zero; allowed without a rule like {recipe.rule!r}")
+
+    def _other(self, name: str) -> Denoiser:
+        """The model to move away from. Raises `InputError` if its predictions are not of the same kind as this one's."""
+        if name not in self._others:
+            if self._opening is None:
+                raise InputError(f"weaker: {name!r} was given; this studio was made without a way to open other models")
+            other, mine = self._opening(name), self._main
+            kinds = [
+                {**one.scheduler, "pixels a latent": one.factor, "channels": one.shape(one.size, one.size)[0]}
+                for one in (mine, other)
+            ]
+            if differing := [field for field in COMMON if kinds[0].get(field) != kinds[1].get(field)]:
+                raise InputError(f"weaker: {name!r} was given; it differs from {mine.name!r} in {', '.join(differing)}")
+            self._others[name] = other
+        return self._others[name]
