@@ -31,6 +31,7 @@ fix: setup          ## mend style
 bench: setup        ## speed beside diffusers' own pipeline, and of several processes beside one
 	$(BIN)/python benchmarks/speed.py --write docs/speed.md
 	$(BIN)/python benchmarks/workers.py
+	$(BIN)/python benchmarks/combining.py
 
 kills: setup        ## a study killed at twenty moments, and run again to the same end
 	$(BIN)/python benchmarks/kills.py

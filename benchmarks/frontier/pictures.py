@@ -76,7 +76,9 @@ def cells(make: Here, ways: Sequence[Way], chosen: Sequence[Case], seeds: Sequen
             before = {case: drawn(make, recipes_of(way, case, 0.0, seeds)) for case in chosen}
             for weight, file in files.items():
                 if not file.exists():
-                    whole(file, json.dumps(asdict(measured(make, way, weight, before, seeds))).encode())
+                    cell = measured(make, way, weight, before, seeds)
+                    with whole(file) as out:
+                        out.write(json.dumps(asdict(cell)).encode())
         yield from (Cell(**json.loads(file.read_text())) for file in files.values())
 
 
