@@ -45,5 +45,8 @@ studies: setup      ## every plan in studies/, and what came of it beside it; ab
 pages: setup        ## docs/rules, from the rules' own words
 	$(BIN)/python docs/generate.py
 
+negation-report: setup  ## what the negation grammar understands, into docs/negation.md
+	$(BIN)/python benchmarks/negation_report.py
+
 frontier: setup     ## every rule beside the others, into docs/frontier.md; hours on two cores, resumed where it stopped
 	$(BIN)/python benchmarks/frontier

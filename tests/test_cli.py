@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import negativa
 from negativa import InputError, Negative
-from negativa.apps.cli.generate import parse_negative
+from negativa.apps.cli.texts import parse_negative
 
 COMMAND = [sys.executable, "-m", "negativa"]
 

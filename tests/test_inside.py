@@ -23,10 +23,11 @@ from negativa.denoisers.patches.ong import Orthogonal
 from negativa.denoisers.patches.pag import Perturbed
 from negativa.denoisers.patches.places import Company, inside
 from negativa.denoisers.patches.seg import Smoothed, grid
-from negativa.language.weights import below_zero
+from negativa.plain.conditions import Nothing, Words
 from negativa.rules import RULES
 from negativa.rules.attended import Attended
 from negativa.rules.worse import Worse
+from negativa.sampling.passes import passes_of
 
 ATTENDED = [name for name, kind in RULES.items() if issubclass(kind, Attended)]
 WORSE = [name for name, kind in RULES.items() if issubclass(kind, Worse) and name != "autoguidance"]
@@ -331,16 +332,20 @@ class TestBelowZero:
     @pytest.mark.parametrize(
         ("text", "rest", "parts"),
         [
-            ("a man (mustache:-1), hat", "a man, hat", [("mustache", -1.0)]),
-            ("(a b:-.5)", "", [("a b", -0.5)]),
-            ("a (x : -1.25 ) b (y:-2)", "a b", [("x", -1.25), ("y", -2.0)]),
-            ("a man (mustache:1.2)", "a man (mustache:1.2)", []),
-            ("a  man ((hat:-1", "a  man ((hat:-1", []),
-            ("a man (hat:-0)", "a man", []),
+            ("a man (mustache:-1), hat", "a man , hat", {"mustache": 1.0}),
+            ("a (x y : -1.25 ) b ((z:-2))", "a  b ", {"x y": 1.25, "z": 2.2}),
+            ("a man (mustache:1)", "a man mustache", {}),
         ],
     )
-    def test_parts_are_taken_out(self, text: str, rest: str, parts: list) -> None:
-        assert below_zero("prompt", text) == (rest, parts)
+    def test_parts_are_taken_out(self, text: str, rest: str, parts: dict[str, float]) -> None:
+        ((found, _),) = passes_of(Recipe(text))["positive"]
+        assert found.condition == Words(rest)
+        read = {words.text: weight for patch in found.patches for words, weight in patch.against}
+        assert read == pytest.approx(parts)
+
+    def test_nothing_else_leaves_nothing(self) -> None:
+        ((found, _),) = passes_of(Recipe("(a b:-.5)"))["positive"]
+        assert found.condition == Nothing("empty") and found.patches
 
     def test_a_part_without_a_word_is_refused(self, studio) -> None:
         with pytest.raises(InputError, match="prompt: a weight below zero stands without a word"):

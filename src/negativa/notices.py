@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from negativa import rules
+from negativa.language import prompting
+from negativa.language.checks import said_of_texts
 from negativa.plain.conditions import inside
 from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, negative
 from negativa.plain.recipe import Recipe
-from negativa.sampling.walk import asked_of, passes_of, texts_of
+from negativa.sampling.passes import passes_of
+from negativa.sampling.walk import asked_of, texts_of
 
 if TYPE_CHECKING:
     from negativa.denoisers.denoiser import Denoiser
@@ -24,11 +27,14 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
             said.append(f"the negative {one.condition!r} has no effect: {_why_inert(recipe, i)}")
         elif named[negative(i)] == named[POSITIVE] and len(recipe.negative) == 1 and one.weight == 1:
             said.append(f"the negative {one.condition!r} equals the prompt: where it acts, the two cancel")
-    for field, text in texts_of(recipe):
-        if unread := denoiser.unread(text):
+    for field, words in texts_of(recipe):
+        if unread := denoiser.unread(words):
             said.append(f"{field}: the text is longer than the model reads; cut: {_shorten(unread)}")
-        for token in denoiser.unknown(text):
+        for token in denoiser.unknown(words):
             said.append(f"{field}: the model does not know the token {token!r} and reads it as ordinary pieces")
+    texts = [("prompt", recipe.prompt), *(("negative", one.condition) for one in recipe.negative)]
+    said += [one for field, text in texts for one in prompting.notices(field, text, recipe.syntax, recipe.steps)]
+    said += said_of_texts(recipe.prompt, [one.condition for one in recipe.negative])
     if recipe.weaker is not None and WEAKER not in asked:
         said.append(f"weaker: the rule {recipe.rule!r} moves away from no other model; {recipe.weaker!r} has no effect")
     if not rules.has_scale(recipe):

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from negativa import rules
 from negativa.errors import InputError
 from negativa.notices import said_of
+from negativa.plain.conditions import EMPHASIS
 from negativa.plain.quiet import quiet
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
@@ -99,7 +101,7 @@ class Studio:
             for index, recipe in enumerate(complete):
                 kept[index] = recipe
                 shape = self.denoiser.shape(recipe.width or 0, recipe.height or 0)
-                yield index, walk(recipe, shape, self.denoiser.scheduler)
+                yield index, walk(recipe, shape, self.denoiser.scheduler, self._networks.room(recipe))
 
         for running in self.engine.run(walks()):
             recipe = kept[running.key]
@@ -117,6 +119,7 @@ class Studio:
         mine, factor = self.denoiser, self.denoiser.factor
         scale = mine.scale if rules.has_scale(recipe) else None
         own = {"model": mine.name, "scale": scale, "width": mine.size, "height": mine.size}
+        own["emphasis"] = EMPHASIS[recipe.syntax]
         recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
         self._networks.check(recipe)
         self._check_steps(recipe.sampler, recipe.steps)
@@ -155,6 +158,7 @@ def load(
     dtype: str | None = None,
     reproducible: bool = False,
     config: str | None = None,
+    embeddings: str | PathLike[str] | None = None,
 ) -> Studio:
     """Load a model and make a studio for it.
 
@@ -164,11 +168,13 @@ def load(
     float32, if None; "exact" and other mixtures compute on the CPU in float64 all the same. `reproducible` makes pictures
     equal bit for bit on one kind of device whatever they are generated with, at the speed of one row a call; on a CPU it
     sets torch to one thread in this process, since several share sums in an order of their own.
+    `embeddings` is a folder or file of embeddings, whose names are words of prompts and negatives then.
     Raises `ModelError` if the model cannot be read, `InputError` for a device or dtype that is not there.
     """
     import torch
 
     from negativa.denoisers.checkpoints import open_model
+    from negativa.denoisers.embeddings import Shelf
 
     place = device_of(device)
     dtypes = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16")}
@@ -178,9 +184,11 @@ def load(
     if reproducible and place.type == "cpu":
         torch.set_num_threads(1)
 
+    shelf = None if embeddings is None else Shelf(embeddings)
+
     def opening(name: str | Mixture) -> Denoiser:
         with quiet():
-            return open_model(name, place, kind, config)
+            return open_model(name, place, kind, config, shelf)
 
     return Studio(opening(model), reproducible, opening=opening)
 

@@ -13,9 +13,10 @@ from huggingface_hub import snapshot_download
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from negativa.denoisers.denoiser import Denoiser
+from negativa.denoisers.embeddings import Shelf
 from negativa.denoisers.exact import Exact
 from negativa.denoisers.sd import StableDiffusion
-from negativa.errors import ModelError, nearest
+from negativa.errors import InputError, ModelError, nearest
 from negativa.exact import COMPASS, Mixture
 
 BUILT_IN: Final[dict[str, Path | Mixture]] = {
@@ -39,26 +40,31 @@ UNWANTED: Final = ["*.fp16.*", "*.bf16.*", "*non_ema*"]
 WEIGHTS: Final = "diffusion_pytorch_model.safetensors"
 
 
-def open_model(model: str | Mixture, device: torch.device, dtype: torch.dtype, config: str | None = None) -> Denoiser:
+def open_model(
+    model: str | Mixture, device: torch.device, dtype: torch.dtype, config: str | None = None, shelf: Shelf | None = None
+) -> Denoiser:
     """Read a model: a built-in name, a diffusers folder, a single .safetensors file, or a hub id; or take a mixture as one.
 
-    `config` is the diffusers folder that describes a single file; without it diffusers asks the hub.
+    `config` is the diffusers folder that describes a single file; without it diffusers asks the hub. `shelf` holds the
+    embeddings whose names are words of its prompts.
     Raises `ModelError` if there is none, or it cannot be read.
     """
-    if isinstance(model, Mixture):
-        return Exact(model)
-    path = BUILT_IN.get(model, Path(model))
+    name, path = ("", model) if isinstance(model, Mixture) else (model, BUILT_IN.get(model, Path(model)))
     if isinstance(path, Mixture):
-        return Exact(path, model)
+        if shelf:
+            raise InputError(f"embeddings: they were given with {name or 'a mixture'!r}; allowed: a model that reads words")
+        return Exact(path, name)
+    assert isinstance(model, str)
     try:
         folder, file = path.is_dir(), path.is_file()
     except OSError as error:
         raise ModelError(f"model: {model[:80]!r} cannot be looked up: {error.strerror}") from error
-    if folder:
-        return _folder(model, path, device, dtype)
     if file:
-        return _single_file(model, path, device, dtype, config)
-    return _folder(model, _download(model), device, dtype)
+        found = _single_file(model, path, device, dtype, config)
+    else:
+        found = _folder(model, path if folder else _download(model), device, dtype)
+    found.shelf = shelf or found.shelf
+    return found
 
 
 def _download(model: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from negativa.plain.conditions import Words
 from negativa.plain.passes import Pass
 
 if TYPE_CHECKING:
@@ -40,10 +41,14 @@ class Denoiser(Protocol):
         """The picture of latents (channels, height, width)."""
         ...
 
-    def unread(self, text: str) -> str:
+    def chunks(self, words: Words) -> int:
+        """How many chunks of the model's encoder a text takes, 0 for a model that cannot weigh words."""
+        ...
+
+    def unread(self, words: Words) -> str:
         """The end of the text that the model's encoder has no room for, "" if it reads all of it."""
         ...
 
-    def unknown(self, text: str) -> list[str]:
+    def unknown(self, words: Words) -> list[str]:
         """The tokens, written <so>, that the model has no vector for and reads as ordinary pieces."""
         ...

@@ -106,10 +106,13 @@ class Exact:
             draw.line([x, y - 4, x, y + 4], fill="black", width=2)
         return image
 
-    def unread(self, text: str) -> str:
+    def chunks(self, words: Words) -> int:
+        return 0
+
+    def unread(self, words: Words) -> str:
         return ""
 
-    def unknown(self, text: str) -> list[str]:
+    def unknown(self, words: Words) -> list[str]:
         return []
 
     def _parts(self, timesteps: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:

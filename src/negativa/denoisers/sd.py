@@ -13,8 +13,10 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from negativa.denoisers.embeddings import Shelf, merge
 from negativa.denoisers.patches import PATCHES
 from negativa.denoisers.patches.places import Company, Patch, inside
+from negativa.denoisers.texts import ClipTexts
 from negativa.plain.conditions import Condition, Nothing, Words
 from negativa.plain.passes import Pass
 
@@ -34,7 +36,8 @@ class StableDiffusion:
     tokenizer: CLIPTokenizer
     scheduler: Mapping[str, Any]
     scale: float
-    _embeddings: dict[Condition, Tensor] = field(default_factory=dict, repr=False)
+    shelf: Shelf = field(default_factory=Shelf)
+    _embeddings: dict[tuple[Condition, int], Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         for network in (self.unet, self.vae, self.text_encoder):
@@ -43,6 +46,7 @@ class StableDiffusion:
         self.vae.to(memory_format=torch.channels_last)
         self.device, self.dtype = str(self.unet.device), str(self.unet.dtype).removeprefix("torch.")
         self.patches = PATCHES
+        self._texts = ClipTexts(self.tokenizer, self.text_encoder)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.size = self.unet.config.sample_size * self.factor
 
@@ -54,19 +58,20 @@ class StableDiffusion:
         alike: dict[Hashable, list[int]] = {}
         for i, one in enumerate(passes):
             kind = tuple((patch.name, patch.numbers, len(patch.against)) for patch in one.patches)
-            alike.setdefault(kind, []).append(i)
+            alike.setdefault((kind, one.room), []).append(i)
         predicted = torch.empty(len(passes), *latents[0].shape)
         for rows in alike.values():
             predicted[rows] = self._predict(*([given[i] for i in rows] for given in (latents, timesteps, passes)))
         return predicted
 
     def _predict(self, latents: list[Tensor], timesteps: list[float], passes: list[Pass]) -> Tensor:
-        """Rows whose patches differ in nothing but the conditions that they read."""
-        states = [self._embedding(one.condition) for one in passes]
+        """Rows of equal room whose patches differ in nothing but the conditions that they read."""
+        room = passes[0].room
+        states = [self._embedding(one.condition, room) for one in passes]
         patches: list[tuple[Patch, Company]] = []
         for place, patch in enumerate(passes[0].patches):
             read = [one.patches[place].against for one in passes]
-            each = list(zip(*([self._embedding(condition) for condition, _ in row] for row in read), strict=True))
+            each = list(zip(*([self._embedding(condition, room) for condition, _ in row] for row in read), strict=True))
             company = Company(
                 states=[torch.stack(column) for column in each],
                 words=[[self._words(condition) for condition, _ in row] for row in read],
@@ -90,44 +95,52 @@ class StableDiffusion:
         levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
         return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())
 
-    def unread(self, text: str) -> str:
-        known = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        room = self.tokenizer.model_max_length - 2  # start and end token
-        spans = known["offset_mapping"]
-        return text[spans[room][0] :] if len(spans) > room else ""
+    def chunks(self, words: Words) -> int:
+        return len(self._texts.chunks(self._written(words)))
 
-    def unknown(self, text: str) -> list[str]:
-        return [token for token in dict.fromkeys(TOKEN.findall(text)) if len(self.tokenizer.tokenize(token)) > 1]
+    def unread(self, words: Words) -> str:
+        return self._texts.unread(self._written(words))
 
-    def _embedding(self, condition: Condition) -> Tensor:
-        if condition not in self._embeddings:
+    def unknown(self, words: Words) -> list[str]:
+        texts = [text for chunk in self._written(words) for text, _ in chunk]
+        found = dict.fromkeys(token for text in texts for token in TOKEN.findall(text))
+        return [token for token in found if len(self.tokenizer.tokenize(token)) > 1]
+
+    def _written(self, words: Words) -> list[list[tuple[str, float]]]:
+        """The stretches of a text with the tokens of embeddings in the place of their words; new ones join the encoder.
+
+        Raises `InputError` for an embedding of another family.
+        """
+        written: list[list[tuple[str, float]]] = []
+        for chunk in words.stretches:
+            parts = [(*self.shelf.written(text), weight) for text, weight in chunk]
+            for embedding in (one for _, found, _ in parts for one in found):
+                if embedding.tokens[0] not in self.tokenizer.get_added_vocab():
+                    merge(self.tokenizer, self.text_encoder, embedding)
+                    self._texts = ClipTexts(self.tokenizer, self.text_encoder)
+            written.append([(text, weight) for text, _, weight in parts])
+        return written
+
+    def _embedding(self, condition: Condition, room: int) -> Tensor:
+        """What the text encoder says, (tokens, width), for so many chunks."""
+        if (condition, room) not in self._embeddings:
             if len(self._embeddings) >= REMEMBERED:
                 del self._embeddings[next(iter(self._embeddings))]
-            self._embeddings[condition] = self._encode(condition)
-        return self._embeddings[condition]
+            self._embeddings[condition, room] = self._encode(condition, room)
+        return self._embeddings[condition, room]
 
-    def _encode(self, condition: Condition) -> Tensor:
-        """What the text encoder says, (tokens, width); each text is encoded alone, so that no other can change it."""
+    def _encode(self, condition: Condition, room: int) -> Tensor:
         match condition:
-            case Words(text):
-                return self._states(text)
-            case Nothing("empty"):
-                return self._states("")
-            case Nothing("dropped"):
-                return self._states("")[:1].expand(self.tokenizer.model_max_length, -1).contiguous()
-            case Nothing("zeros"):
-                return torch.zeros_like(self._states(""))
+            case Words():
+                return self._texts.states(self._texts.chunks(self._written(condition)), condition.emphasis, room)
+            case Nothing(kind):
+                empty = self._texts.states([], "original", room)
+                dropped = empty[:1].expand_as(empty).contiguous()
+                return {"empty": empty, "dropped": dropped, "zeros": torch.zeros_like(empty)}[kind]
         raise TypeError(condition)
 
     def _words(self, condition: Condition) -> Tensor:
         """What the encoder says of the words themselves, (tokens, width): without the start, the end and what fills up."""
-        text = condition.text if isinstance(condition, Words) else ""
-        read = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-        return self._embedding(condition)[1 : 1 + min(len(read), self.tokenizer.model_max_length - 2)]
-
-    def _states(self, text: str) -> Tensor:
-        length = self.tokenizer.model_max_length
-        read = self.tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-        masked = getattr(self.text_encoder.config, "use_attention_mask", False)
-        mask = read.attention_mask.to(self.text_encoder.device) if masked else None
-        return self.text_encoder(read.input_ids.to(self.text_encoder.device), attention_mask=mask).last_hidden_state[0]
+        read = self._texts.chunks(self._written(condition)) if isinstance(condition, Words) else [[]]
+        states = self._texts.states(read, "original", 0).unflatten(0, (len(read), -1))
+        return torch.cat([chunk[1 : 1 + len(tokens)] for chunk, tokens in zip(states, read, strict=True)])

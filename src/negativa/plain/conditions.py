@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from negativa.errors import InputError, nearest
 from negativa.plain.knobs import number, text
@@ -20,11 +20,31 @@ NOTHINGS: Final[dict[NothingKind, str]] = {
 WINDOWS: Final[dict[str, tuple[float, float]]] = {"noun": (5 / 30, 0.5), "adjective": (10 / 30, 0.5)}
 
 
+#: How weights and schedules may be written in a text; see language/prompting.
+SYNTAXES: Final = ("a1111", "comfy", "compel", "plain")
+#: What weights do to what the encoder says; see denoisers/texts.py.
+Emphasis = Literal["original", "no-norm", "comfy"]
+#: What weights do where nobody says so.
+EMPHASIS: Final[dict[str, Emphasis]] = {"a1111": "original", "comfy": "comfy", "compel": "comfy", "plain": "original"}
+EMPHASES: Final[tuple[Emphasis, ...]] = get_args(Emphasis)
+Chunk = tuple[tuple[str, float], ...]  # stretches of text with their weights
+
+
 @dataclass(frozen=True)
 class Words:
-    """A text as the model's own encoder reads it."""
+    """A text as the model's own encoder reads it.
+
+    `chunks` are set where it has weights or breaks: what begins a chunk of the encoder's own, in stretches with weights.
+    """
 
     text: str
+    chunks: tuple[Chunk, ...] = ()
+    emphasis: Emphasis = "original"
+
+    @property
+    def stretches(self) -> tuple[Chunk, ...]:
+        """The chunks, also of a text without weights and breaks."""
+        return self.chunks or (((self.text, 1.0),),)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from negativa.errors import InputError
+from negativa.errors import InputError, nearest
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,13 @@ def text(field: str, value: object) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"{field}: the text holds half a character (a lone surrogate); allowed: valid Unicode") from error
+    return value
+
+
+def one_of(field: str, value: object, allowed: Collection[str]) -> str:
+    """`value`, one of the names allowed. Raises `InputError` if it is none of them."""
+    if not isinstance(value, str) or value not in allowed:
+        raise InputError(f"{field}: {_shown(value)} was given; {nearest(str(value), allowed)}")
     return value
 
 

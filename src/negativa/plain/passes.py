@@ -35,11 +35,15 @@ class Patch:
 
 @dataclass(frozen=True)
 class Pass:
-    """One run of the network: what it is conditioned on, what is changed inside, and the model's name if it is another."""
+    """One run of the network: what it is conditioned on, what is changed inside, and the model's name if it is another.
+
+    `room` is how many chunks its texts take: those of one recipe take equally many.
+    """
 
     condition: Condition
     patches: tuple[Patch, ...] = ()
     model: str | None = None
+    room: int = 1
 
     @property
     def rows(self) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 
 from negativa.errors import InputError, nearest
 from negativa.plain import conditions, samplers
-from negativa.plain.conditions import Negative, Nothing, NothingKind
-from negativa.plain.knobs import KNOBS, number, text
+from negativa.plain.conditions import EMPHASES, SYNTAXES, Emphasis, Negative, Nothing, NothingKind
+from negativa.plain.knobs import KNOBS, number, one_of, text
 
 Knobs = Mapping[str, float] | Sequence[tuple[str, float]] | None
 Negatives = str | Negative | Sequence[str | Negative] | None
@@ -28,7 +28,8 @@ class Recipe:
     "adjective" are published ones. `nothing` says what stands where no text is given. `width` and `height` are pixels.
     `scale`, `width`, `height` and `model` may be None: the studio's model fills them in (`scale` for rules that have one).
     `weaker` is the model that rules like autoguidance move away from: a name, folder, file or hub id. Names of rules, knobs,
-    wrappers and models are checked by the studio, which knows them.
+    wrappers and models are checked by the studio, which knows them. `syntax` says how weights and schedules are written in
+    the texts, `emphasis` what weights do there; None is what belongs to the syntax.
     Raises `InputError` for a value of the wrong type or out of range.
     """
 
@@ -47,6 +48,8 @@ class Recipe:
     height: int | None
     model: str | None
     weaker: str | None
+    syntax: str
+    emphasis: Emphasis | None
 
     def __init__(
         self,
@@ -65,6 +68,8 @@ class Recipe:
         height: int | None = None,
         model: str | None = None,
         weaker: str | None = None,
+        syntax: str = "a1111",
+        emphasis: Emphasis | None = None,
     ) -> None:
         values: dict[str, Any] = {
             "prompt": text("prompt", prompt),
@@ -77,6 +82,8 @@ class Recipe:
             "nothing": Nothing(nothing).kind,
             "model": None if model is None else text("model", model),
             "weaker": None if weaker is None else text("weaker", weaker),
+            "syntax": one_of("syntax", syntax, SYNTAXES),
+            "emphasis": None if emphasis is None else one_of("emphasis", emphasis, EMPHASES),
         }
         numbers = {"seed": seed, "steps": steps, "scale": scale, "width": width, "height": height}
         values |= {name: KNOBS[name].check(name, value) for name, value in numbers.items()}

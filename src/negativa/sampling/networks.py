@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from negativa.errors import InputError
 from negativa.plain.passes import WEAKER, Pass
 from negativa.plain.recipe import Recipe
-from negativa.sampling.walk import asked_of
+from negativa.sampling.walk import asked_of, texts_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,13 +55,21 @@ class Networks:
         asked = asked_of(recipe)
         if WEAKER in asked and recipe.weaker is None:
             raise InputError(f"weaker: none was given; the rule {recipe.rule!r} needs a model to move away from")
-        for one in asked.values():
+        for field, words in texts_of(recipe):
+            if not self._main.chunks(words) and words.chunks:
+                raise InputError(f"{field}: weights or breaks were given; the model {self._main.name!r} allows none")
+        for one in (one for passes in asked.values() for one in passes):
             mine = self._main if one.model is None else self._other(one.model)
             for patch in one.patches:
                 if patch.name not in mine.patches:
                     raise InputError(f"model: {mine.name!r} has no attention inside; allowed with {patch.name!r}: one that has")
             if len({mine.patches[patch.name].place for patch in one.patches}) < len(one.patches):
                 raise InputError(f"prompt: a part has a weight below zero; allowed without a rule like {recipe.rule!r}")
+
+    def room(self, recipe: Recipe) -> int:
+        """How many chunks the texts of a recipe take, those of the longest, at least one."""
+        models = [self._main, *self._others.values()]
+        return max([1, *(model.chunks(words) for _, words in texts_of(recipe) for model in models)])
 
     def _other(self, name: str) -> Denoiser:
         """The model to move away from. Raises `InputError` if its predictions are not of the same kind as this one's."""

@@ -6,10 +6,8 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from negativa.errors import InputError
-from negativa.language.weights import below_zero
-from negativa.plain.conditions import Nothing, Words
-from negativa.plain.passes import LATENTS, NOTHING, POSITIVE, WEAKER, WORSE, Active, Moment, Pass, Patch, negative
+from negativa.plain.conditions import Words
+from negativa.plain.passes import LATENTS, POSITIVE, Active, Moment, Pass, negative
 from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import SAMPLERS, evaluations
 from negativa.rules import build
@@ -17,6 +15,7 @@ from negativa.rules.adaptive import IDLE
 from negativa.rules.rule import Space, patches_of
 from negativa.rules.spaces import convert
 from negativa.sampling import noise
+from negativa.sampling.passes import asked, blended, is_scheduled_at_all, passes_of, patched
 from negativa.sampling.steps import Steps, is_flow
 
 if TYPE_CHECKING:
@@ -39,15 +38,15 @@ class Ask:
 Walk = Generator[Ask, "Mapping[str, Tensor]", "Tensor"]
 
 
-def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any]) -> Walk:
+def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any], room: int = 1) -> Walk:
     """Walk a recipe from noise to latents (channels, height, width), float32, all on the CPU.
 
-    `shape` is that of the latents, `config` the model's scheduler configuration. Yields an `Ask` for every evaluation
-    of the network and wants the predictions sent, float32, by name.
+    `shape` is that of the latents, `config` the model's scheduler configuration, `room` how many chunks every text takes.
+    Yields an `Ask` for every evaluation of the network and wants the predictions sent, float32, by name.
     A sampler that asks twice in a step gets the rule twice, at the same step of the window; what the rule remembers
     moves on at the first of the two only, so that memory counts steps, whatever the sampler.
     """
-    rule, named, flow = build(recipe), passes_of(recipe), is_flow(config)
+    rule, flow = build(recipe), is_flow(config)
     native = "velocity" if flow else NATIVE[config.get("prediction_type", "epsilon")]
     generator = noise.stream(recipe.seed)
     start = noise.start(generator, shape)
@@ -58,54 +57,17 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any])
         seen = steps.seen(latents, timestep)
         alpha, sigma, share = steps.level(timestep)
         moment = replace(moment, alpha=alpha, sigma=sigma, timestep=share, flow=flow, after=steps.after(timestep))
-        passes = patched(named, patches_of(rule, moment))
+        passes = patched(passes_of(recipe, moment.step), patches_of(rule, moment))
         wanted = rule.passes(moment)
-        needed = {name: passes[name] for name in ((POSITIVE,) if memory.get(IDLE) == wanted else wanted)}
-        predictions = yield Ask(seen[0], float(timestep), needed, moment)
+        needed = (POSITIVE,) if memory.get(IDLE) == wanted else wanted
+        single = {name: replace(one, room=room) for name, one in asked(needed, passes, moment).items()}
+        answers = yield Ask(seen[0], float(timestep), single, moment)
         remembered = memory if moment.evaluation == 0 else dict(memory)
+        predictions = {name: blended(name, passes, answers, moment) for name in needed}
         given = {name: convert(one, seen[0], moment, native, rule.space) for name, one in predictions.items()}
         guided = rule.combine(given | {LATENTS: seen[0]}, moment, remembered)
         latents = steps.step(convert(guided, seen[0], moment, rule.space, native)[None], timestep, latents)
     return latents[0]
-
-
-def passes_of(recipe: Recipe) -> dict[str, Pass]:
-    """Every pass that a rule may ask for, by name; a text without a word is the recipe's kind of nothing."""
-    nothing = Nothing(recipe.nothing)
-    positive = _pass("prompt", recipe.prompt, nothing)
-    named = {POSITIVE: positive, NOTHING: Pass(nothing), WORSE: positive}
-    named[WEAKER] = replace(positive, model=recipe.weaker)
-    return named | {negative(i): _pass("negative", one.condition, nothing) for i, one in enumerate(recipe.negative)}
-
-
-def _pass(field: str, text: str, nothing: Nothing) -> Pass:
-    """The pass of a text, the parts of it that count below zero in a patch."""
-    rest, below = below_zero(field, text)
-    flipped = tuple((Words(part), -weight) for part, weight in below)
-    patches = (Patch("flip", (("strength", 1.0), ("offset", 0.0)), flipped),) if flipped else ()
-    return Pass(Words(rest) if rest.strip() else nothing, patches)
-
-
-def texts_of(recipe: Recipe) -> list[tuple[str, str]]:
-    """Every text that the model's encoder reads, each with the name of its field."""
-    fields = [("prompt", recipe.prompt), *(("negative", one.condition) for one in recipe.negative)]
-    split = [(field, below_zero(field, text)) for field, text in fields]
-    return [(field, part) for field, (rest, below) in split for part in (rest, *(word for word, _ in below))]
-
-
-def patched(passes: Mapping[str, Pass], patches: Mapping[str, Patch]) -> dict[str, Pass]:
-    """The passes with a rule's patches, which name passes where conditions are meant.
-
-    Raises `InputError` for a part of a weight below zero where the rule reads a negative whole.
-    """
-    changed = dict(passes)
-    for name, patch in patches.items():
-        read = [(passes[str(one)], weight) for one, weight in patch.against]
-        if any(one.patches for one, _ in read):
-            raise InputError(f"negative: a part has a weight below zero; {patch.name!r} reads negatives whole")
-        against = tuple((one.condition, weight) for one, weight in read)
-        changed[name] = replace(passes[name], patches=(*passes[name].patches, replace(patch, against=against)))
-    return changed
 
 
 def moments(recipe: Recipe) -> Iterator[Moment]:
@@ -118,16 +80,29 @@ def moments(recipe: Recipe) -> Iterator[Moment]:
         yield Moment(step, recipe.steps, active, evaluation=i % each)
 
 
-def asked_of(recipe: Recipe) -> dict[str, Pass]:
-    """Every pass that the walk of a recipe will ask for, by name, with the patches of any moment.
+def asked_of(recipe: Recipe) -> dict[str, list[Pass]]:
+    """Every pass that the walk of a recipe will ask for, by the name that its rule gives it, in each of its forms.
 
     A negative that a patch reads inside another pass is among the names.
     """
-    rule, named = build(recipe), passes_of(recipe)
-    asked: dict[str, Pass] = {}
+    rule = build(recipe)
+    found: dict[str, dict[Pass, None]] = {}
     for moment in moments(recipe):
-        patches = patches_of(rule, moment)
+        named, patches = passes_of(recipe, moment.step), patches_of(rule, moment)
         changed = patched(named, patches)
-        asked |= {name: changed[name] for name in rule.passes(moment)}
-        asked |= {str(name): named[str(name)] for patch in patches.values() for name, _ in patch.against if name not in asked}
-    return asked
+        inside = {str(name): named[str(name)] for patch in patches.values() for name, _ in patch.against}
+        for name, blend in (inside | {name: changed[name] for name in rule.passes(moment)}).items():
+            found.setdefault(name, {}).update(dict.fromkeys(one for one, _ in blend))
+    return {name: list(passes) for name, passes in found.items()}
+
+
+def texts_of(recipe: Recipe) -> list[tuple[str, Words]]:
+    """Every text that the model's encoder may read, each with the name of its field."""
+    steps = range(recipe.steps) if is_scheduled_at_all(recipe) else (0,)
+    found: dict[tuple[str, Words], None] = {}
+    for step in steps:
+        for name, blend in passes_of(recipe, step).items():
+            conditions = [c for one, _ in blend for c in (one.condition, *(a for p in one.patches for a, _ in p.against))]
+            field = "negative" if name.startswith("negative") else "prompt"
+            found |= {(field, condition): None for condition in conditions if isinstance(condition, Words)}
+    return list(found)

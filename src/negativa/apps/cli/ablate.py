@@ -40,6 +40,8 @@ def ablate(
     height: options.Height = None,
     model: options.Model = None,
     weaker: options.Weaker = None,
+    syntax: options.Syntax = None,
+    emphasis: options.Emphasis = None,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
     reproducible: options.Reproducible = False,
@@ -53,7 +55,8 @@ def ablate(
     from negativa.experiments.page import PICTURES
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    base = compare.recipe_of(prompt, window, knob, wrap, width=width, height=height, model=model, weaker=weaker, **settings)
+    settings |= {"model": model, "weaker": weaker, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
+    base = compare.recipe_of(prompt, window, knob, wrap, **settings)
     folder = compare.folder_of("ablate", prompt, out, overwrite)
     make = Here(device=device, dtype=dtype, reproducible=reproducible)
     events = ablate(base, negative, measure, parse_seeds(seeds), minimise, make, folder / PICTURES)

@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,14 +14,11 @@ import typer
 
 from negativa.apps.cli import options
 from negativa.apps.cli.screen import progress, say
+from negativa.apps.cli.texts import understood
 from negativa.errors import InputError
-from negativa.plain.conditions import Negative
 from negativa.plain.knobs import KNOBS
 from negativa.plain.recipe import Recipe
 
-NUMBER = r"\d*\.?\d+"
-WINDOW = rf"(?P<start>{NUMBER})(?::(?P<stop>{NUMBER}))?"
-WEIGHTED = re.compile(rf"(?P<text>.*?[^\d.]):(?P<weight>-?{NUMBER})(?::{WINDOW})?", re.DOTALL)
 MOST = 100_000  # pictures of one command
 
 
@@ -44,6 +42,10 @@ def generate(
     height: options.Height = None,
     model: options.Model = None,
     weaker: options.Weaker = None,
+    syntax: options.Syntax = None,
+    emphasis: options.Emphasis = None,
+    literal: options.Literal = False,
+    embeddings: options.Embeddings = None,
     config: Annotated[str | None, typer.Option(help="Diffusers folder that describes a single file.")] = None,
     like: Annotated[Path | None, typer.Option(help="Start from the recipe of this picture.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write (.png, .jpg, .webp).")] = None,
@@ -56,9 +58,10 @@ def generate(
     """Draw pictures: negativa generate "portrait of a man" --negative mustache --seed 7 --out man.png"""
     from negativa.language import pictures
 
+    texts = understood(prompt, negative, literal)
     given = {
-        "prompt": prompt,
-        "negative": None if negative is None else tuple(map(parse_negative, negative)),
+        "prompt": texts.prompt,
+        "negative": texts.negatives,
         "seed": seed if seed is not None or like else secrets.randbelow(2**32),
         "scale": scale,
         "steps": steps,
@@ -72,6 +75,8 @@ def generate(
         "height": height,
         "model": model,
         "weaker": weaker,
+        "syntax": syntax,
+        "emphasis": emphasis,
     }
     if prompt is None and like is None:
         raise InputError("prompt: none was given; allowed: a text, or --like with a picture")
@@ -91,13 +96,14 @@ def generate(
     from negativa.studio import Result, load
 
     build(recipe)
-    studio = load(recipe.model or "terrarium", device=device, dtype=dtype, reproducible=reproducible, config=config)
+    settings: dict[str, Any] = {"device": device, "dtype": dtype, "reproducible": reproducible, "config": config}
+    studio = load(recipe.model or "terrarium", embeddings=embeddings, **settings)
     said: set[str] = set()
     waiting = {one.seed: target for one, target in zip(recipes, targets, strict=True)}
     for event in progress(studio.stream(recipes), total=len(recipes)):
         if not isinstance(event, Result):
             continue
-        receipt = event.receipt
+        receipt = replace(event.receipt, notices=(*texts.notices, *event.receipt.notices))
         target = waiting[receipt.recipe.seed]
         pictures.save(target, event.image, receipt, overwrite)
         for notice in receipt.notices:
@@ -108,19 +114,6 @@ def generate(
             print(json.dumps({"file": str(target), **receipt.to_dict()}, ensure_ascii=False), flush=True)
         else:
             print(f"{target}  seed {receipt.recipe.seed}, {receipt.rows_run} rows, {receipt.seconds:.1f} s", flush=True)
-
-
-def parse_negative(text: str) -> Negative:
-    """A negative as written on the command line: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP.
-
-    A text that ends in a digit is taken whole ("at 10:30"). Raises `InputError` for a start without a stop.
-    """
-    if (found := WEIGHTED.fullmatch(text)) is None:
-        return Negative(text)
-    if found["start"] and not found["stop"]:
-        raise InputError(f"negative: {text!r} was given; allowed: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP")
-    values: dict[str, Any] = {name: float(found[name]) for name in ("weight", "start", "stop") if found[name]}
-    return Negative(found["text"], **values)
 
 
 def parse_knob(text: str) -> tuple[str, float]:

@@ -33,6 +33,8 @@ def grid(
     height: options.Height = None,
     model: options.Model = None,
     weaker: options.Weaker = None,
+    syntax: options.Syntax = None,
+    emphasis: options.Emphasis = None,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
     reproducible: options.Reproducible = False,
@@ -52,7 +54,8 @@ def grid(
         return tuple(Addition(*(part.strip() for part in text.split("=", 1))) for text in given)
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    base = compare.recipe_of(prompt, window, knob, wrap, width=width, height=height, model=model, weaker=weaker, **settings)
+    settings |= {"model": model, "weaker": weaker, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
+    base = compare.recipe_of(prompt, window, knob, wrap, **settings)
     rows, columns = additions("row", row, ROWS), additions("column", column, COLUMNS)
     tables = lay_grid(base, compare.seeds_of(seed), rows, columns, placebo)  # type: ignore[arg-type]
     folder = compare.folder_of("grid", prompt, out, overwrite)

@@ -49,6 +49,16 @@ def models() -> None:
     _row("OWNER/NAME", "a Hugging Face id, fetched from the hub once")
 
 
+def negatives() -> None:
+    """List the named negatives: what each stands for, where it is from, and for which models; use one as -n @NAME."""
+    from negativa.apps.cli.texts import OWN
+    from negativa.language.named import library
+
+    for name, one in library(OWN).items():
+        facts = "; ".join(filter(None, (one.source, one.models and f"for {one.models}")))
+        _row(f"@{name}", f"{one.text} ({facts})" if facts else one.text)
+
+
 def measures() -> None:
     """List the measures of studies and ablations: what they count, which way is good, what they need."""
     from dataclasses import MISSING, fields

@@ -7,7 +7,7 @@ import warnings
 
 import typer
 
-from negativa.apps.cli import ablate, generate, grid, lists, read, study, sweep, train
+from negativa.apps.cli import ablate, check, embeddings, generate, grid, lists, read, study, sweep, train
 from negativa.errors import NegativaError
 
 app = typer.Typer(
@@ -20,12 +20,15 @@ app.command("generate")(generate.generate)
 app.command("grid")(grid.grid)
 app.command("sweep")(sweep.sweep)
 app.command("ablate")(ablate.ablate)
+app.command("check")(check.check)
 app.command("study")(study.study)
 app.command("read")(read.read)
 app.command("rules")(lists.rules)
 app.command("samplers")(lists.samplers)
 app.command("models")(lists.models)
 app.command("measures")(lists.measures)
+app.command("negatives")(lists.negatives)
+app.add_typer(embeddings.app, name="embeddings")
 app.add_typer(train.app, name="train")
 
 

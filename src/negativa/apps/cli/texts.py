@@ -1,0 +1,62 @@
+"""What a person typed as prompt and negatives, understood: negations moved, names expanded, and what is to be said of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+from negativa.errors import InputError
+from negativa.language import named, negation
+from negativa.plain.conditions import Negative
+
+NUMBER: Final = r"\d*\.?\d+"
+TAIL: Final = rf":(?P<weight>-?{NUMBER})(?::(?P<start>{NUMBER})(?::(?P<stop>{NUMBER}))?)?"
+WEIGHTED: Final = re.compile(rf"(?P<text>@[^:]+|.*?[^\d.]){TAIL}", re.DOTALL)
+
+
+#: A person's own named negatives.
+OWN: Final = Path(typer.get_app_dir("negativa")) / "negatives.toml"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A prompt and its negatives as a recipe takes them, and sentences about what became of what was typed."""
+
+    prompt: str | None
+    negatives: tuple[Negative, ...] | None
+    notices: tuple[str, ...] = ()
+
+
+def understood(prompt: str | None, negatives: Sequence[str] | None, literal: bool) -> Texts:
+    """What was typed, with the negations of the prompt as negatives after those that were given.
+
+    None stays None where nothing was typed. `literal` leaves the prompt as it is. Raises `InputError` for a negative that
+    cannot be read.
+    """
+    given = None if negatives is None else tuple(map(parse_negative, negatives))
+    notices = tuple(notice for one in given or () for notice in negation.doubled(one.condition))
+    if prompt is None or literal:
+        return Texts(prompt, given, notices)
+    split = negation.split(prompt)
+    found = tuple(map(Negative, split.negatives))
+    said = (*split.notices, *notices)
+    return Texts(split.prompt, (*(given or ()), *found) if found else given, said)
+
+
+def parse_negative(text: str) -> Negative:
+    """A negative as written on the command line: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP; @NAME is a named one.
+
+    A text that ends in a digit is taken whole ("at 10:30"). Raises `InputError` for a start without a stop, or an unknown
+    name.
+    """
+    if (found := WEIGHTED.fullmatch(text)) is None:
+        return Negative(named.expand(text, OWN))
+    if found["start"] and not found["stop"]:
+        raise InputError(f"negative: {text!r} was given; allowed: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP")
+    values: dict[str, Any] = {name: float(found[name]) for name in ("weight", "start", "stop") if found[name]}
+    return Negative(named.expand(found["text"], OWN), **values)

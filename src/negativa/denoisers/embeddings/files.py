@@ -1,0 +1,117 @@
+"""Embedding files, read in every layout and written as safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import safetensors.torch
+
+from negativa.denoisers.embeddings import archives, pictures
+from negativa.denoisers.embeddings.embedding import Embedding
+from negativa.denoisers.embeddings.layouts import PAIR, Held, understand
+from negativa.errors import InputError, OutputError, nearest
+from negativa.language.files import whole
+
+LARGEST: Final = 2**28  # bytes; some trainers save the model's whole table of words with the one that they learned
+READERS: Final[dict[str, Callable[[bytes], Any]]] = {
+    ".safetensors": safetensors.torch.load,
+    ".pt": lambda raw: archives.load(raw, LARGEST),
+    ".bin": lambda raw: archives.load(raw, LARGEST),
+    ".png": pictures.load,
+    ".webp": pictures.load,
+}
+LONGEST: Final = 100  # letters of a name that a file gives itself
+LAYOUTS: Final = ("kohya", "sdxl", "diffusers")  # what can be written
+
+
+def read(path: str | os.PathLike[str]) -> Embedding:
+    """Read an embedding; nothing in its file is executed.
+
+    It is named as the file's picture or diffusers' token names it, otherwise after the file. The second file of a pair that
+    diffusers writes for Stable Diffusion XL (`NAME_2.safetensors`) is read with the first. Raises `InputError` if there is no
+    such file, it is damaged, or it is no embedding.
+    """
+    path = Path(path)
+    raw, held = _held(path)
+    digest = hashlib.sha256(raw).hexdigest()[:12]
+    named = held.name if held.layout == "diffusers" or path.suffix.lower() in (".png", ".webp") else ""
+    name = named if re.search(r"\w", named) and named.isprintable() and len(named) <= LONGEST else path.stem
+    ours, *_ = held.vectors.values()
+    if held.layout == "diffusers" and ours.shape[1] == 768 and second(path).is_file():
+        _, other = _held(second(path))
+        theirs, *_ = other.vectors.values()
+        if other.name == held.name and theirs.shape == (len(ours), 1280):
+            pair = dict(zip(PAIR, (ours, theirs), strict=True))
+            return Embedding(name, pair, "diffusers pair", digest, path, held.notices)
+    return Embedding(name, held.vectors, held.layout, digest, path, held.notices)
+
+
+def second(path: Path) -> Path:
+    """Where diffusers writes the vectors of Stable Diffusion XL's second encoder, beside those of the first."""
+    return path.with_name(f"{path.stem}_2{path.suffix}")
+
+
+def write(embedding: Embedding, path: str | os.PathLike[str], layout: str | None = None, overwrite: bool = False) -> None:
+    """Write an embedding as safetensors, its vectors bit for bit; the file appears whole or not at all.
+
+    `layout` is "kohya" (one tensor, `emb_params`), "sdxl" (`clip_l` and `clip_g`) or "diffusers" (one tensor under the name);
+    if not given, what AUTOMATIC1111 and ComfyUI both read: kohya for one text encoder, sdxl for two. Raises `InputError` for
+    another kind of file or layout, `OutputError` if the file exists or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".safetensors":
+        raise InputError(f"embedding: {str(path)!r} cannot be written; allowed: a name that ends in .safetensors")
+    layout = layout or ("kohya" if len(embedding.vectors) == 1 else "sdxl")
+    if layout not in LAYOUTS:
+        raise InputError(f"layout: {layout!r} was given; {nearest(layout, LAYOUTS)}")
+    if (layout == "sdxl") != (tuple(embedding.vectors) == PAIR):
+        encoders = " and ".join(embedding.vectors)
+        fitting = "sdxl" if tuple(embedding.vectors) == PAIR else "kohya, diffusers"
+        raise InputError(f"layout: {layout!r} was given for vectors of {encoders}; allowed: {fitting}")
+    if layout == "sdxl":
+        tensors = dict(embedding.vectors)
+    else:
+        (vectors,) = embedding.vectors.values()
+        tensors = {"emb_params" if layout == "kohya" else embedding.tokens[0]: vectors}
+    raw = safetensors.torch.save({key: value.contiguous() for key, value in tensors.items()}, {"format": "pt"})
+    try:
+        with whole(path, overwrite) as file:
+            file.write(raw)
+    except FileExistsError as error:
+        raise OutputError(f"embedding: {str(path)!r} is there already; allowed: a new name, or --overwrite") from error
+    except OSError as error:
+        raise OutputError(f"embedding: {str(path)!r} could not be written: {error.strerror or error}") from error
+
+
+def convert(
+    source: str | os.PathLike[str], target: str | os.PathLike[str], layout: str | None = None, overwrite: bool = False
+) -> Embedding:
+    """Read an embedding in any layout and write it as `write` does; returns what was read."""
+    embedding = read(source)
+    write(embedding, target, layout, overwrite)
+    return embedding
+
+
+def _held(path: Path) -> tuple[bytes, Held]:
+    """The bytes of a file and what they say."""
+    try:
+        if not path.is_file():
+            raise InputError("is no file here")
+        reader = READERS.get(path.suffix.lower())
+        if reader is None:
+            raise InputError(f"was given; allowed: a file that ends in {', '.join(READERS)}")
+        if path.stat().st_size > LARGEST:
+            raise InputError(f"is larger than {LARGEST >> 20} MB, which no embedding is")
+        raw = path.read_bytes()
+        return raw, understand(reader(raw))
+    except InputError as error:
+        raise InputError(f"embedding: {str(path)!r} {error}") from error
+    except OSError as error:
+        raise InputError(f"embedding: {str(path)!r} could not be read: {error.strerror or 'it is damaged'}") from error
+    except Exception as error:  # whatever the readers of five kinds of file say of damaged ones
+        raise InputError(f"embedding: {str(path)!r} is damaged, or no {path.suffix} file") from error

@@ -1,0 +1,126 @@
+"""Texts as CLIP reads them: weighted tokens in chunks of the encoder's own length.
+
+A text is cut into chunks of 75 tokens, each between a start and an end token and filled up, so that none of it is lost; a cut
+moves back to a comma that is near, and never parts the vectors of one learned word. Weights multiply what is said of a token:
+
+    original    w z, then the chunk is scaled so that its mean is what it was without weights
+    no-norm     w z
+    comfy       e + w (z - e), where e is what the encoder says at that place of the empty text
+
+z is the encoder's last hidden state, w the weight. The first two are those of AUTOMATIC1111's web UI, the third is ComfyUI's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import torch
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from negativa.plain.conditions import Emphasis
+
+COMMA_WITHIN: Final = 20  # tokens that a cut may move back to a comma
+MOST: Final = 16  # chunks of a text
+Part = tuple[str, float]  # a stretch of text and its weight
+Unit = list[tuple[int, float]]  # tokens that stay together, each with its weight
+
+
+@dataclass(frozen=True)
+class ClipTexts:
+    """A tokenizer and its encoder, reading texts of any length."""
+
+    tokenizer: CLIPTokenizer
+    encoder: CLIPTextModel
+
+    def chunks(self, stretches: Sequence[Sequence[Part]]) -> list[Unit]:
+        """The tokens of a text, chunk after chunk, from one to `MOST`; every stretch begins a chunk of its own."""
+        return self._all(stretches)[:MOST]
+
+    def states(self, chunks: Sequence[Unit], emphasis: Emphasis, room: int) -> Tensor:
+        """What the encoder says, (tokens, width), for `room` chunks; the empty text stands in those that are left over."""
+        filled = [*chunks, *([[]] * (room - len(chunks)))]
+        return torch.cat([self._weighted(chunk, emphasis) for chunk in filled])
+
+    def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
+        """The end of a text that is longer than `MOST` chunks, "" if it is not."""
+        beyond = [token for chunk in self._all(stretches)[MOST:] for token, _ in chunk]
+        return self.tokenizer.decode(beyond)
+
+    @property
+    def _length(self) -> int:
+        return self.tokenizer.model_max_length - 2  # start and end token
+
+    @cached_property
+    def _followers(self) -> frozenset[int]:
+        """Tokens that are a further vector of a learned word: name_1, name_2 after name."""
+        known = self.tokenizer.get_added_vocab()
+        found = {token: re.fullmatch(r"(.+)_\d+", token) for token in known}
+        return frozenset(known[token] for token, match in found.items() if match and match[1] in known)
+
+    @cached_property
+    def _comma(self) -> int:
+        return self.tokenizer(",", add_special_tokens=False).input_ids[-1]
+
+    def _all(self, stretches: Sequence[Sequence[Part]]) -> list[Unit]:
+        return [chunk for stretch in stretches or [[]] for chunk in self._cut(self._units(stretch))]
+
+    def _units(self, stretch: Sequence[Part]) -> list[Unit]:
+        units: list[Unit] = []
+        for text, weight in stretch:
+            for token in self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids:
+                if token in self._followers and units:
+                    units[-1].append((token, weight))
+                else:
+                    units.append([(token, weight)])
+        return [unit[: self._length] for unit in units]
+
+    def _cut(self, units: list[Unit]) -> list[Unit]:
+        chunks: list[list[Unit]] = [[]]
+        for unit in units:
+            if _tokens(chunks[-1]) + len(unit) > self._length:
+                chunks.append(self._carried(chunks[-1]))
+            chunks[-1].append(unit)
+        return [[token for unit in chunk for token in unit] for chunk in chunks]
+
+    def _carried(self, full: list[Unit]) -> list[Unit]:
+        """Takes out of a full chunk what follows a comma near its end."""
+        for i in reversed(range(len(full))):
+            if _tokens(full[i + 1 :]) > COMMA_WITHIN:
+                break
+            if full[i][0][0] == self._comma:
+                after = full[i + 1 :]
+                del full[i + 1 :]
+                return after
+        return []
+
+    def _weighted(self, chunk: Unit, emphasis: Emphasis) -> Tensor:
+        z = self._encoded([token for token, _ in chunk])
+        weights = torch.ones(len(z), 1, dtype=z.dtype, device=z.device)
+        weights[1 : 1 + len(chunk), 0] = torch.tensor([weight for _, weight in chunk], dtype=z.dtype)
+        if bool((weights == 1).all()):
+            return z
+        if emphasis == "comfy":
+            empty = self._encoded([])
+            return empty + weights * (z - empty)
+        weighted = weights * z
+        mean = weighted.float().mean()
+        restored = emphasis == "original" and mean.abs() > 1e-12
+        return weighted * (z.float().mean() / mean).to(z.dtype) if restored else weighted
+
+    def _encoded(self, tokens: list[int]) -> Tensor:
+        """What the encoder says of one chunk, (tokens, width); each is read alone, so that no other can change it."""
+        read = [self.tokenizer.bos_token_id, *tokens[: self._length], self.tokenizer.eos_token_id]
+        filled = read + [self.tokenizer.pad_token_id] * (self._length + 2 - len(read))
+        place = self.encoder.device
+        masked = getattr(self.encoder.config, "use_attention_mask", False)
+        mask = torch.tensor([[1] * len(read) + [0] * (len(filled) - len(read))], device=place) if masked else None
+        return self.encoder(torch.tensor([filled], device=place), attention_mask=mask).last_hidden_state[0]
+
+
+def _tokens(units: Sequence[Unit]) -> int:
+    return sum(map(len, units))

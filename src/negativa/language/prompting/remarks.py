@@ -1,0 +1,65 @@
+"""Sentences about a text: what of its grammar has no effect, or another one than it seems."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from negativa.language.prompting import a1111, clauses, comfy, schedules
+from negativa.language.prompting.parts import LARGEST
+from negativa.language.prompting.syntaxes import checked
+
+NO_NUMBER: Final = re.compile(r":\s*[+-]?[.\d]*[.,][.,\d]*\s*\)")
+SQUARE: Final = re.compile(r"\[[^\[\]]*\]")
+WORD: Final = re.compile(r"\b(?:AND|BREAK)\b")
+BELOW: Final = re.compile(r"\)-\s*\d*\.?\d+")
+SHOWN: Final = 40
+
+
+def notices(field: str, text: str, syntax: str = "a1111", steps: int = 1) -> tuple[str, ...]:
+    """What a person should know about a text in this field, each once, in a sentence; usually nothing.
+
+    Raises `InputError` for an unknown syntax and fewer than one step.
+    """
+    known = {"a1111": _a1111, "comfy": _comfy, "compel": _compel}.get(checked(syntax))
+    return tuple(dict.fromkeys(f"{field}: {said}" for said in known(text, steps))) if known else ()
+
+
+def _a1111(text: str, steps: int) -> Iterator[str]:
+    rounds, squares, weight = a1111.unclosed(text)
+    for place in sorted(rounds + squares):
+        ending = f" with the weight {weight:g}" if weight is not None and place == rounds[-1] else ""
+        yield f"the bracket {_shown(text[place:])} is not closed and acts to the end{ending}"
+    for mark in a1111.MARK.finditer(text):
+        if mark[2] is not None and abs(float(mark[2])) > LARGEST:
+            yield f"the weight {_shown(mark[2])} is taken as {LARGEST:g}"
+    for mark in NO_NUMBER.finditer(text):
+        if not a1111.MARK.fullmatch(mark[0]):
+            yield f"{mark[0]!r} holds no number and is text, its bracket weighs 1.1"
+    for never in schedules.resolve(text, 1, steps).never:
+        yield f"{_shown(never)} would begin after the last of {steps} steps and never does; a weight is written (words:1.2)"
+    ands = len(re.findall(r"\bAND\b", text)) - len(clauses.ands(text))
+    if ands:
+        yield "AND inside brackets is a word; outside it joins two prompts"
+    said = clauses.split_and(text)
+    if len(said) == 1 and said[0][1] != 1:
+        yield f"the {said[0][1]:g} at the end weighs the whole text; \\: in front of it makes it text"
+
+
+def _comfy(text: str, steps: int) -> Iterator[str]:
+    for place in comfy.unpaired(text):
+        yield f"the bracket {_shown(text[place:])} has no partner and is text"
+    for mark in SQUARE.finditer(text):
+        yield f"{_shown(mark[0])} is text, brackets and all: comfy knows round ones only"
+    for mark in WORD.finditer(text):
+        yield f"{mark[0]} is a word in comfy's grammar"
+
+
+def _compel(text: str, steps: int) -> Iterator[str]:
+    for mark in BELOW.finditer(text):
+        yield f"{mark[0]!r} is no weight below zero: compel reads )- as 0.9 and the number as text"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")

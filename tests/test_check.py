@@ -1,0 +1,131 @@
+"""What is said of texts before a picture is made: negations moved, names expanded, what has no effect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from negativa import InputError, Negative, Recipe
+from negativa.apps.cli import texts
+from negativa.apps.cli.main import main
+from negativa.apps.cli.texts import understood
+from negativa.language.checks import said_of_texts
+from negativa.language.named import expand, library
+from negativa.notices import said_of
+
+
+class TestUnderstood:
+    def test_negations_join_the_negatives_that_were_given(self) -> None:
+        found = understood("a man without a hat", ["mustache:0.5"], literal=False)
+        assert found.prompt == "a man" and found.negatives == (Negative("mustache", 0.5), Negative("hat"))
+        assert found.notices == ("'without a hat' was taken as the negative 'hat'",)
+
+    def test_literally_nothing_moves(self) -> None:
+        found = understood("a man without a hat", None, literal=True)
+        assert (found.prompt, found.negatives, found.notices) == ("a man without a hat", None, ())
+
+    def test_no_in_a_negative_is_pointed_out_and_left(self) -> None:
+        found = understood("a man", ["no hat"], literal=False)
+        assert found.negatives == (Negative("no hat"),) and "says no twice" in found.notices[0]
+
+    def test_what_was_not_typed_stays_open(self) -> None:
+        assert understood(None, None, literal=False).prompt is None
+
+
+class TestNamed:
+    def test_every_name_stands_for_a_text_with_its_source(self) -> None:
+        assert {"sd2-universal", "short", "animagine-xl-3.1"} <= set(library())
+        assert all(one.text and one.source and one.models for one in library().values())
+        assert expand("@short") == "disfigured, deformed, ugly" and expand("me@home") == "me@home"
+
+    def test_weights_and_windows_follow_a_name_that_ends_in_a_number(self, monkeypatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(texts, "OWN", tmp_path / "none.toml")
+        found = texts.parse_negative("@animagine-xl-3.1:0.8:0:0.5")
+        assert found == Negative(expand("@animagine-xl-3.1"), 0.8, 0.0, 0.5)
+        assert texts.parse_negative("@animagine-xl-3.1") == Negative(expand("@animagine-xl-3.1"))
+
+    def test_ones_own_come_first(self, tmp_path: Path) -> None:
+        own = tmp_path / "negatives.toml"
+        own.write_text('[short]\ntext = "mine"\n["a b"]\ntext = "hat"\n')
+        assert expand("@short", own) == "mine" and expand("@a b", own) == "hat" and expand("@sd2-universal", own)
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("[x", "could not be read"),
+            ("x = 1", "allowed: a table of text, source and models"),
+            ("[x]\nsource = 's'", "allowed: a table of text, source and models"),
+            ("[x]\ntext = 5", "negatives: x text: 5 was given"),
+            ("[x]\ntext = 'a'\nother = 'b'", "allowed: a table"),
+        ],
+    )
+    def test_files_that_cannot_be_understood(self, tmp_path: Path, content: str, words: str) -> None:
+        own = tmp_path / "negatives.toml"
+        own.write_text(content)
+        with pytest.raises(InputError, match=words):
+            expand("@x", own)
+
+    def test_unknown_names(self) -> None:
+        with pytest.raises(InputError, match="there is no named negative 'shrot'; did you mean 'short'"):
+            expand("@shrot")
+
+
+class TestSaid:
+    @pytest.mark.parametrize(
+        ("prompt", "negatives", "words"),
+        [
+            ("a man", ["blurry, (Blurry:1.2)"], "'blurry' stands twice"),
+            ("a man", ["hat", "hat, hat"], "'hat' stands 3 times"),
+            ("a man with a hat", ["the hat"], "shares 'hat' with the prompt"),
+            ("a man without a hat", [], "leaves out 'hat' in words"),
+        ],
+    )
+    def test_what_a_pair_of_texts_says_against_itself(self, prompt: str, negatives: list[str], words: str) -> None:
+        (said,) = said_of_texts(prompt, negatives)
+        assert words in said
+
+    def test_nothing_of_texts_that_agree(self) -> None:
+        assert not list(said_of_texts("portrait of a man in the snow", ["mustache, the beard of a goat", "glasses"]))
+
+    def test_it_is_said_on_every_run(self, studio) -> None:
+        recipe = Recipe("a man with a hat", "hat", steps=2)
+        assert any("shares 'hat'" in one for one in studio.generate(recipe).receipt.notices)
+        assert said_of(studio.complete(recipe), studio.denoiser) == studio.generate(recipe).receipt.notices
+
+
+class TestCommands:
+    def run(self, monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+        monkeypatch.setattr("sys.argv", ["negativa", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0
+
+    def test_check_says_what_has_no_effect(self, monkeypatch, capsys, folder: Path) -> None:
+        self.run(monkeypatch, "check", "a man without a hat", "-n", "mustache", "--scale", "1", "--model", str(folder))
+        said = capsys.readouterr().out
+        assert "prompt: 'a man'" in said and "negative: 'hat', weight 1" in said and said.count("at scale 1") == 2
+
+    def test_check_measures_what_every_negative_moves(self, monkeypatch, capsys, folder: Path) -> None:
+        words = ("check", "a man", "-n", "mustache", "-n", "glasses:0", "--measure", "--steps", "3", "--model", str(folder))
+        self.run(monkeypatch, *words)
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("without ")]
+        moved = {line.split(": ")[0]: float(line.split(": ")[1].split("%")[0]) for line in lines}
+        assert list(moved) == ["without all of them", "without 'mustache'", "without 'glasses'"]
+        assert moved["without 'mustache'"] > 0 and moved["without 'glasses'"] == 0
+
+    def test_generate_moves_negations_unless_told_not_to(self, monkeypatch, capsys, folder: Path, tmp_path: Path) -> None:
+        from negativa.language import pictures
+
+        for name, more in (("moved", ()), ("left", ("--literal",))):
+            out = tmp_path / f"{name}.png"
+            words = ("generate", "a man without a hat", "--steps", "2", "--model", str(folder), "--out", str(out), *more)
+            self.run(monkeypatch, *words)
+            recipe = pictures.read(out).recipe
+            expected = ("a man without a hat", ()) if more else ("a man", (Negative("hat"),))
+            assert (recipe.prompt, recipe.negative) == expected
+        assert "'without a hat' was taken as the negative 'hat'" in pictures.read(tmp_path / "moved.png").receipt["notices"]
+
+    def test_negatives_are_listed(self, monkeypatch, capsys) -> None:
+        self.run(monkeypatch, "negatives")
+        assert "@short" in capsys.readouterr().out
