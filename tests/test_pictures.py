@@ -94,25 +94,25 @@ TEXTS = {  # text -> prompt, negative, number of settings; known answers of the 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_known_texts(text: str) -> None:
-    read = infotext.parse(text)
+    read = infotext.read(text)
     assert (read.prompt, read.negative, len(read.settings)) == TEXTS[text]
 
 
 @pytest.mark.parametrize("value", ["a, b", "a:b", "a\nb", 'say "hi"', 'say "hi", ok', "a\\b", "a\\b, c", "plain"])
 def test_values_survive_quoting(value: str) -> None:
     receipt = Receipt(RECIPE.replace(prompt="x", negative=None, model=value), 1, 1, 1.0)
-    assert infotext.parse(infotext.write(receipt)).settings["Model"] == value
+    assert infotext.read(infotext.write(receipt)).settings["Model"] == value
 
 
 @given(st.text(max_size=200))
 def test_the_parser_never_fails(text: str) -> None:
-    infotext.parse(text)
+    infotext.read(text)
 
 
 @given(st.from_regex(r"[\w ,()]{1,30}", fullmatch=True), st.from_regex(r"[\w ,()]{0,30}", fullmatch=True))
 def test_prompts_survive(prompt: str, negative: str) -> None:
     recipe = Recipe(prompt, negative, width=8, height=8)
-    read = infotext.parse(infotext.write(Receipt(recipe, 1, 1, 1.0))).recipe()
+    read = infotext.read(infotext.write(Receipt(recipe, 1, 1, 1.0))).recipe()
     assert read.prompt == prompt.strip()
     assert [one.condition for one in read.negative] == [one.condition.strip() for one in recipe.negative]
 
@@ -189,7 +189,7 @@ def test_a_text_too_long_for_the_format_is_said_and_nothing_is_left(tmp_path: Pa
 
 
 def test_the_parser_is_quick_with_long_lines() -> None:
-    infotext.parse("word " * 100_000)
+    infotext.read("word " * 100_000)
 
 
 @pytest.mark.parametrize("chunk", ["[]", "{", '{"recipe": 3}', "null"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import negativa
 from negativa import InputError, Negative, Recipe, Studio
 from negativa.denoisers.exact import Exact
 from negativa.exact import COMPASS
+from negativa.language import infotext
 from negativa.plain.conditions import Words
 from negativa.sampling.passes import passes_of
 from negativa.sampling.walk import walk
@@ -192,6 +194,9 @@ class TestEmbeddings:
         )
         torch.testing.assert_close(made.latents, wanted.images[0], rtol=0, atol=1e-4)
         assert not made.receipt.notices
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+        assert made.receipt.embeddings == {"badhat": digest}
+        assert infotext.read(infotext.write(made.receipt)).settings["TI hashes"] == f"badhat: {digest}"
 
     def test_weights_act_on_it_and_chunks_never_part_it(self, file: Path, folder: Path) -> None:
         studio = negativa.load(str(folder), embeddings=file)

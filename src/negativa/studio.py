@@ -24,7 +24,7 @@ from negativa.sampling.budget import FixedRows, RowBudget
 from negativa.sampling.engine import Engine, Running
 from negativa.sampling.networks import Networks
 from negativa.sampling.steps import check_steps
-from negativa.sampling.walk import Walk, walk
+from negativa.sampling.walk import Walk, texts_of, walk
 
 if TYPE_CHECKING:
     import torch
@@ -142,6 +142,7 @@ class Studio:
             seconds=round(time.perf_counter() - running.started, 3),
             notices=notices,
             reproducible=self._reproducible,
+            embeddings={name: digest for _, words in texts_of(recipe) for name, digest in self.denoiser.learned(words).items()},
             versions=_versions(),
             device=self.denoiser.device,
             dtype=self.denoiser.dtype,

@@ -45,6 +45,10 @@ class Denoiser(Protocol):
         """How many chunks of the model's encoder a text takes, 0 for a model that cannot weigh words."""
         ...
 
+    def learned(self, words: Words) -> Mapping[str, str]:
+        """The embeddings among the words by name, with the hashes of their files."""
+        ...
+
     def unread(self, words: Words) -> str:
         """The end of the text that the model's encoder has no room for, "" if it reads all of it."""
         ...

@@ -109,6 +109,9 @@ class Exact:
     def chunks(self, words: Words) -> int:
         return 0
 
+    def learned(self, words: Words) -> Mapping[str, str]:
+        return {}
+
     def unread(self, words: Words) -> str:
         return ""
 

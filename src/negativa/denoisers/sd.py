@@ -98,6 +98,10 @@ class StableDiffusion:
     def chunks(self, words: Words) -> int:
         return len(self._texts.chunks(self._written(words)))
 
+    def learned(self, words: Words) -> dict[str, str]:
+        found = [one for chunk in words.stretches for text, _ in chunk for one in self.shelf.written(text)[1]]
+        return {one.bare: one.hash for one in found}
+
     def unread(self, words: Words) -> str:
         return self._texts.unread(self._written(words))
 

@@ -24,7 +24,9 @@ from negativa.plain.samplers import SAMPLERS
 MARK: Final = "Negative prompt:"
 PAIR: Final = re.compile(r'\s*(\w[\w \-/]{1,60}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 LEAST_PAIRS: Final = 3
-USED: Final = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model", "Model hash", "RNG", "Version"}
+SETTINGS: Final = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Emphasis"}
+USED: Final = SETTINGS | {"Model", "Model hash", "RNG", "Version"}
+EMPHASES: Final = {"no-norm": "No norm"}  # what stands in such a text where it is not the usual
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Infotext:
                 values[name] = _converted(kind, key, known[key])
         if size := re.fullmatch(r"(\d{1,5})x(\d{1,5})", known.get("Size", "")):
             values |= {"width": int(size[1]), "height": int(size[2])}
+        if emphasis := {label: name for name, label in EMPHASES.items()}.get(known.get("Emphasis", "")):
+            values["emphasis"] = emphasis
         if (sampler := self._sampler()) is not None:
             values["sampler"] = sampler
         return Recipe.from_dict(values)
@@ -77,6 +81,8 @@ def write(receipt: Receipt) -> str:
         "Size": f"{recipe.width}x{recipe.height}",
         "Model hash": receipt.model_hash,
         "Model": recipe.model,
+        "Emphasis": EMPHASES.get(recipe.emphasis or "", ""),
+        "TI hashes": ", ".join(f"{name}: {digest}" for name, digest in receipt.embeddings.items()),
         "RNG": "CPU",
         "Version": f"negativa {receipt.versions.get('negativa', '')}".strip(),
     }
@@ -85,7 +91,7 @@ def write(receipt: Receipt) -> str:
     return "\n".join([*lines, ", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value != "")])
 
 
-def parse(text: str) -> Infotext:
+def read(text: str) -> Infotext:
     """Read such a text, ours or others'; anything that is not understood stays in the prompt."""
     *lines, last = text.strip().split("\n")
     pairs = PAIR.findall(last)

@@ -104,12 +104,12 @@ def read(path: str | os.PathLike[str]) -> Made:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no picture, or a damaged one"
         raise InputError(f"picture: {os.fspath(path)!r} could not be read: {reason}") from error
     if isinstance(own, dict) and isinstance(own.get("recipe"), dict):
-        return Made(text, infotext.parse(text), own)
+        return Made(text, infotext.read(text), own)
     if not text.strip():
         raise InputError(f"picture: {os.fspath(path)!r} does not say what made it; allowed: a file with a 'parameters' text")
     if text.lstrip().startswith("{"):
         raise InputError(f"picture: the 'parameters' of {os.fspath(path)!r} are another program's JSON; allowed: infotext")
-    return Made(text, infotext.parse(text), None)
+    return Made(text, infotext.read(text), None)
 
 
 def _notes(image: Image.Image) -> tuple[object, str]:
