@@ -410,3 +410,9 @@ def test_ten_thousand_of_anything_take_little_time(syntax: str, text: str) -> No
         except InputError:
             assert syntax == "compel"
     assert time.process_time() - begun < 20
+
+
+def test_plain_says_that_signs_are_text() -> None:
+    assert notices("prompt", "a man, hat", "plain") == ()
+    for text in ("(hat:1.2)", "[a:b:3]", "a AND b"):
+        assert notices("negative", text, "plain") == ("negative: weights, schedules and AND are text: the syntax is plain",)

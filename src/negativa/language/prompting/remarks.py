@@ -22,8 +22,8 @@ def notices(field: str, text: str, syntax: str = "a1111", steps: int = 1) -> tup
 
     Raises `InputError` for an unknown syntax and fewer than one step.
     """
-    known = {"a1111": _a1111, "comfy": _comfy, "compel": _compel}.get(checked(syntax))
-    return tuple(dict.fromkeys(f"{field}: {said}" for said in known(text, steps))) if known else ()
+    known = {"a1111": _a1111, "comfy": _comfy, "compel": _compel, "plain": _plain}[checked(syntax)]
+    return tuple(dict.fromkeys(f"{field}: {said}" for said in known(text, steps)))
 
 
 def _a1111(text: str, steps: int) -> Iterator[str]:
@@ -59,6 +59,11 @@ def _comfy(text: str, steps: int) -> Iterator[str]:
 def _compel(text: str, steps: int) -> Iterator[str]:
     for mark in BELOW.finditer(text):
         yield f"{mark[0]!r} is no weight below zero: compel reads )- as 0.9 and the number as text"
+
+
+def _plain(text: str, steps: int) -> Iterator[str]:
+    if a1111.parse(text) != [(text, 1.0)] or schedules.changes(text) or clauses.ands(text):
+        yield "weights, schedules and AND are text: the syntax is plain"
 
 
 def _shown(text: str) -> str:
