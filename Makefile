@@ -48,5 +48,8 @@ pages: setup        ## docs/rules, from the rules' own words
 negation-report: setup  ## what the negation grammar understands, into docs/negation.md
 	$(BIN)/python benchmarks/negation_report.py
 
+without: setup      ## ten sentences with "without" on terrarium, into docs/without.md; about ten minutes
+	$(BIN)/python benchmarks/without.py
+
 frontier: setup     ## every rule beside the others, into docs/frontier.md; hours on two cores, resumed where it stopped
 	$(BIN)/python benchmarks/frontier
