@@ -51,7 +51,7 @@ def test_an_axis_sets_its_knob_and_nothing_else(written: str) -> None:
 
 def test_every_field_of_a_recipe_is_an_axis() -> None:
     sound = {"prompt": "x", "negative": "x", "sampler": "euler", "rule": "none", "window": "0:0.5", "nothing": "zeros"}
-    sound |= {"wrappers": "rescale"}
+    sound |= {"wrappers": "rescale", "syntax": "plain", "emphasis": "comfy"}
     for name in Recipe().to_dict().keys() - {"knobs"}:
         (table,) = lay_sweep(BASE, [f"{name}={sound.get(name, '64')}"])
         assert table.recipes[0][0].replace(**{name: getattr(BASE, name)}) == BASE
