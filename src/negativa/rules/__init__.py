@@ -169,4 +169,5 @@ __all__ = [
     "about",
     "build",
     "has_scale",
+    "space_of",
 ]

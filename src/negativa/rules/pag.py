@@ -7,7 +7,7 @@ c is the prediction under the prompt, p the same with self-attention in the midd
 b the baseline, which the negatives move (see cfg), s the scale, k the `share`. Ahn et al. 2024, arXiv 2403.17377, which write
 u + s' (c - u) + s'' (c - p): that is s = s' + s'' and k = s'' / (s' + s'' - 1); their 4 and 3 are scale 7, share 0.5, their 5
 without other guidance scale 6, share 1. A negative of quality, without words.
-Cost: 2 passes at share 1, otherwise one more than cfg; 1 at scale 1.
+Cost: one pass more than cfg; 2 at share 1, 1 at scale 1.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ c is the prediction under the prompt, p the same with the queries of self-attent
 Gaussian of the width `sigma`, in positions there; b the baseline, which the negatives move (see cfg), s the scale, k the
 `share`. Hong 2024, arXiv 2408.00760, which writes c + s'' (c - p): scale 1 + s'', share 1; its 3 is scale 4. Its
 infinite blur is the default. A negative of quality, without words.
-Cost: 2 passes at share 1, otherwise one more than cfg; 1 at scale 1.
+Cost: one pass more than cfg; 2 at share 1, 1 at scale 1.
 """
 
 from __future__ import annotations

@@ -15,10 +15,7 @@ SEEDS = 4  # of a measurement
 
 def check(
     prompt: options.Prompt,
-    negative: Annotated[
-        list[str] | None,
-        typer.Option("--negative", "-n", metavar="TEXT[:WEIGHT[:START:STOP]]", help="What not to draw; may be repeated."),
-    ] = None,
+    negative: options.Negatives = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Draw with and without each negative, and say what moved.")
     ] = False,

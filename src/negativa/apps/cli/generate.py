@@ -24,10 +24,7 @@ MOST = 100_000  # pictures of one command
 
 def generate(
     prompt: Annotated[str | None, typer.Argument(help="What to draw.")] = None,
-    negative: Annotated[
-        list[str] | None,
-        typer.Option("--negative", "-n", metavar="TEXT[:WEIGHT[:START:STOP]]", help="What not to draw; may be repeated."),
-    ] = None,
+    negative: options.Negatives = None,
     seed: Annotated[int | None, typer.Option(help=f"{KNOBS['seed'].help} Drawn by lot if not given.")] = None,
     count: Annotated[int, typer.Option(help="How many pictures, of seeds one after another.")] = 1,
     scale: options.Scale = None,

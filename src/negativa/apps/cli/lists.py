@@ -25,7 +25,7 @@ def rules(name: Annotated[str | None, typer.Argument(help="Show this rule's form
         facts = [
             "a wrapper" if rule in WRAPPERS else "",
             f"space: {space_of(kind)}",
-            cost[0].lower() if cost else "",
+            cost[0].strip().lower() if cost else "",
             " ".join(paper[0].split()) if paper else "",
         ]
         _row(rule, f"{said.splitlines()[0]} ({'; '.join(filter(None, facts))})")

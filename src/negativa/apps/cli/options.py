@@ -10,6 +10,10 @@ import typer
 from negativa.plain.knobs import KNOBS
 
 Prompt = Annotated[str, typer.Argument(help="What to draw.")]
+Negatives = Annotated[
+    list[str] | None,
+    typer.Option("--negative", "-n", metavar="TEXT[:WEIGHT[:START:STOP]]", help="What not to draw; may be repeated."),
+]
 Seeds = Annotated[
     list[int] | None, typer.Option("--seed", help=f"{KNOBS['seed'].help} May be repeated; drawn by lot if not given.")
 ]

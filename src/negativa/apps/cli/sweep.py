@@ -22,10 +22,7 @@ def sweep(
             "The first axis runs across, the second down, more make pages.",
         ),
     ] = None,
-    negative: Annotated[
-        list[str] | None,
-        typer.Option("--negative", "-n", metavar="TEXT[:WEIGHT[:START:STOP]]", help="What not to draw; may be repeated."),
-    ] = None,
+    negative: options.Negatives = None,
     seed: options.Seeds = None,
     scale: options.Scale = None,
     steps: options.Steps = None,

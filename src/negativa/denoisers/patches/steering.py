@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -13,19 +14,19 @@ from negativa.denoisers.patches.attention import attend, project
 from negativa.denoisers.patches.places import Company, Place
 
 
-class Steering:
+class Steering(ABC):
     """A patch whose `steer` is all that differs from rule to rule."""
 
     place: ClassVar[Place] = "cross-attention"
     where: ClassVar[str] = ""
 
+    @abstractmethod
     def steer(self, z: Tensor, others: Tensor, weights: Tensor) -> Tensor:
         """The outcome to go on with, float32.
 
         `z` (rows, positions, width) is the outcome under the pass's own condition, `others` (conditions, rows,
         positions, width) are those under the others, `weights` is (conditions, rows, 1, 1).
         """
-        raise NotImplementedError
 
     def change(self, company: Company) -> Callable[..., Tensor]:
         weights = company.weights[:, :, None, None].float()
