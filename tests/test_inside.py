@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import fields
+from inspect import isfunction
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from negativa.denoisers.patches.pag import Perturbed
 from negativa.denoisers.patches.places import Company, inside
 from negativa.denoisers.patches.seg import Smoothed, grid
 from negativa.plain.conditions import Nothing, Words
+from negativa.plain.passes import POSITIVE, Active, Moment
 from negativa.rules import RULES
 from negativa.rules.attended import Attended
 from negativa.rules.worse import Worse
@@ -102,7 +105,7 @@ class TestCrossAttention:
     def test_subtracted(self, block) -> None:
         z, others = self.outcomes(block.attn2)
         wanted = z - 0.3 * sum(w.double()[:, None, None] * one for w, one in zip(self.weights, others, strict=True))
-        close(changed(block.attn2, Subtracted(0.3), self.company, self.given, self.prompt), out_of(block.attn2, wanted))
+        close(changed(block.attn2, PATCHES["nasa"](0.3), self.company, self.given, self.prompt), out_of(block.attn2, wanted))
 
     def test_orthogonal(self, block) -> None:
         z, others = self.outcomes(block.attn2)
@@ -110,7 +113,7 @@ class TestCrossAttention:
             w.double()[:, None, None] * (one - (one * z).sum(-1, keepdim=True) / (z * z).sum(-1, keepdim=True) * z)
             for w, one in zip(self.weights, others, strict=True)
         )
-        close(changed(block.attn2, Orthogonal(0.7), self.company, self.given, self.prompt), out_of(block.attn2, moved))
+        close(changed(block.attn2, PATCHES["ong"](0.7), self.company, self.given, self.prompt), out_of(block.attn2, moved))
 
     def test_flipped_rows_one_by_one(self, block) -> None:
         found = changed(block.attn2, Flip(2.0, 0.3), self.company, self.given, self.prompt)
@@ -186,21 +189,28 @@ class TestSelfAttention:
         wanted = out_of(block.attn1, by_hand(block.attn1, blurred, self.given)[0])
         close(changed(block.attn1, Smoothed(0.8), self.company, self.given), wanted)
 
+    def test_skipped_blocks_leave_what_they_are_given(self, pipeline) -> None:
+        (block,) = pipeline.unet.mid_block.attentions[0].transformer_blocks
+        with inside(pipeline.unet, [(PATCHES["slg"](), self.company)]), torch.no_grad():
+            assert torch.equal(block(self.given, encoder_hidden_states=drawn(2, 9, 32)), self.given)
+            assert torch.equal(block(hidden_states=self.given, encoder_hidden_states=drawn(2, 9, 32)), self.given)
+
     def test_grids_of_odd_sizes(self) -> None:
         assert [grid(n, (9, 7)) for n in (63, 20, 6, 2)] == [(9, 7), (5, 4), (3, 2), (2, 1)]
 
 
 class TestTokenMerging:
-    def test_every_position_leaves_the_one_most_like_it(self) -> None:
-        own, reference = drawn(2, 8, 4), drawn(2, 8, 4, seed=5)
-        out = torch.cat([own, reference])
-        found = Merged(0.9, 0.2).change(Company([], [], torch.tensor([[1.0, 0.5]]), (2, 4)))(out, out)
-        assert torch.equal(found[2:], reference)
+    def test_every_position_leaves_the_one_most_like_it_under_each_negative(self) -> None:
+        own, *references = (drawn(2, 8, 4, seed=seed) for seed in (0, 5, 9))
+        weights, out = torch.tensor([[1.0, 0.5], [-0.4, 2.0]]), torch.cat([own, *references])
+        found = Merged(0.9, 0.2).change(Company([], [], weights, (2, 4)))(torch.zeros_like(out), out)
+        assert torch.equal(found[2:], out[2:])
         for row, position in itertools.product(range(2), range(8)):
-            h = own[row, position]
-            alike = [float(h @ r / h.norm() / r.norm()) for r in reference[row]]
-            best = max(range(8), key=alike.__getitem__)
-            moved = h + (0.9 * (1.0, 0.5)[row] * (h - reference[row, best]) if alike[best] > 0.2 else 0)
+            h = moved = own[row, position]
+            for reference, weight in zip(references, weights[:, row], strict=True):
+                alike = [float(h @ r / h.norm() / r.norm()) for r in reference[row]]
+                best = max(range(8), key=alike.__getitem__)
+                moved = moved + (0.9 * weight * (h - reference[row, best]) if alike[best] > 0.2 else 0)
             torch.testing.assert_close(found[row, position], moved, rtol=0, atol=1e-6)
 
     def test_a_permuted_copy_of_itself_leaves_it_as_it_is(self) -> None:
@@ -425,9 +435,39 @@ def test_every_patch_is_used_by_a_rule() -> None:
     assert used - {None} == set(PATCHES)
 
 
-def test_patches_stay_where_they_belong(pipeline) -> None:
-    unet = pipeline.unet
-    company = Company([], [], torch.ones(0, 1), (16, 16))
-    with inside(unet, [(Perturbed(), company)]):
-        touched = [name for name, one in unet.attn_processors.items() if one.__class__.__name__ == "function"]
-    assert touched and all(name.startswith("mid_block") and "attn1" in name for name in touched)
+@pytest.mark.parametrize(
+    ("name", "layer", "parts"),
+    [
+        *((name, "attn2", ("down", "mid", "up")) for name in ("flip", "nag", "nasa", "ong")),
+        ("negtome", "block", ("up",)),
+        *((name, "attn1", ("mid",)) for name in ("pag", "seg")),
+        ("slg", "block", ("mid",)),
+    ],
+)
+def test_patches_stay_where_they_belong(pipeline, name: str, layer: str, parts: tuple[str, ...]) -> None:
+    company = Company([], [[drawn(2, 32)]], torch.ones(1, 1), (16, 16))
+    patch = PATCHES[name](*(1.0 for _ in fields(PATCHES[name])))
+    blocks = {path: one for path, one in pipeline.unet.named_modules() if isinstance(one, BasicTransformerBlock)}
+    with inside(pipeline.unet, [(patch, company)]):
+        touched = {(path, "block") for path, one in blocks.items() if one._forward_hooks}
+        for path, one in blocks.items():
+            touched |= {(path, at) for at in ("attn1", "attn2") if isfunction(getattr(one, at).processor)}
+    assert touched == {(path, layer) for path in blocks if path.startswith(parts)}
+
+
+@pytest.mark.parametrize(("name", "rows", "last"), [("nag", 0, 9), ("negtome", 2, 1)])
+def test_a_patch_reads_the_negatives_that_act(name: str, rows: int, last: int) -> None:
+    rule, against = RULES[name](3.0, push=1.5), (("negative 0", 1.0), ("negative 1", -0.5))
+    acting = tuple(Active(*one) for one in against)
+    for step in range(10):
+        found = rule.patches(Moment(step, 10, acting))
+        assert found.keys() == ({POSITIVE} if step <= last else set())
+        for patch in found.values():
+            assert (patch.name, patch.against, patch.rows, dict(patch.numbers)["push"]) == (name, against, rows, 1.5)
+    assert rule.patches(Moment(0, 10)) == {}
+
+
+def test_layers_are_skipped_in_early_steps_alone() -> None:
+    rule, now = RULES["slg"](3.0), [Moment(step, 100) for step in range(100)]
+    assert [one.step for one in now if "worse" in rule.passes(one)] == [*range(1, 20)]
+    assert [one.step for one in now if rule.patches(one)] == [*range(1, 20)]
