@@ -16,6 +16,7 @@ from negativa.rules.adaptive import IDLE, Adaptive
 from negativa.rules.apg import AdaptiveProjected
 from negativa.rules.cfg_zero import ZeroStar
 from negativa.rules.interval import Interval
+from negativa.rules.nag import NormalizedAttention
 from negativa.rules.ramp import Ramp
 from negativa.rules.rescale import Rescale
 from negativa.rules.tcfg import Tangential
@@ -200,6 +201,21 @@ class TestAdaptive:
         assert memory == {IDLE: self.rule.passes(now)}
         assert self.rule.combine({POSITIVE: values[POSITIVE]}, now, memory) is values[POSITIVE]
 
+    def test_a_rule_for_noise_gets_noise_and_idle_is_judged_in_clean_latents(self) -> None:
+        values, memory, now, rule = drawn(), {}, moment(ONE), Tangential(3.0)
+        x = values[LATENTS]
+        noise = {name: (x - ALPHA * values[name]) / SIGMA for name in rule.passes(now)}
+        expected = (x - SIGMA * rule.combine(noise, now, {})) / ALPHA
+        assert Adaptive(rule).space == "x0"
+        torch.testing.assert_close(Adaptive(rule).combine(values, now, memory), expected, rtol=0, atol=1e-5)
+        assert memory == {}
+
+    def test_steps_that_ask_for_the_positive_alone_are_still_the_rules(self) -> None:
+        values, memory, rule = drawn(), {}, Adaptive(ZeroStar(5.0, zero_init=0.2))
+        for step in range(2):  # no velocity: the clean latents are alpha x
+            guided = rule.combine(values, moment(ONE, step), memory)
+            torch.testing.assert_close(guided, ALPHA * values[LATENTS], rtol=0, atol=1e-6)
+
     def test_every_other_pass_has_to_be_idle(self) -> None:
         values, memory = drawn(), {}
         now = moment((Active("negative 0", 0.5),))
@@ -226,3 +242,26 @@ class TestAdaptive:
         assert memory[IDLE] == rule.passes(now)
         alone = {name: values[name] for name in (POSITIVE, LATENTS)}
         torch.testing.assert_close(rule.combine(alone, now, memory), values[POSITIVE], rtol=0, atol=1e-5)
+
+
+class TestWindow:
+    def test_outside_it_the_prompt_is_guided_away_from_nothing(self) -> None:
+        values, rule = drawn(), Window(ClassifierFree(5.0), 0.2, 0.5)
+        c, u, n = (values[name] for name in (POSITIVE, NOTHING, "negative 0"))
+        for step in range(10):
+            base, name = (n, "negative 0") if step in (2, 3, 4) else (u, NOTHING)
+            assert rule.passes(moment(ONE, step)) == (POSITIVE, name)
+            torch.testing.assert_close(rule.combine(values, moment(ONE, step), {}), base + 5 * (c - base), rtol=0, atol=1e-5)
+
+
+def test_what_a_wrapper_takes_away_is_not_in_the_network_either() -> None:
+    rule = NormalizedAttention(3.0)
+    for wrapped, now, acts in (
+        (Window(rule, 0.0, 0.5), moment(ONE, 4), True),
+        (Window(rule, 0.0, 0.5), moment(ONE, 5), False),
+        (Interval(rule, 0.5, 2.0), moment(ONE), True),
+        (Interval(rule, 0.5, 2.0), moment(ONE, sigma=0.999), False),
+        (Rescale(Ramp(rule)), moment(ONE), True),
+    ):
+        assert wrapped.patches(now) == (rule.patches(now) if acts else {})
+    assert Rescale(ClassifierFree(3.0)).patches(moment(ONE)) == {}
