@@ -11,6 +11,9 @@ from negativa import Negative, Recipe
 from negativa.plain.knobs import knobs_of
 from negativa.plain.passes import LATENTS, NOTHING, POSITIVE, WEAKER, WORSE, Active, Moment
 from negativa.rules import RULES, WRAPPERS, ClassifierFree, Window, build
+from negativa.rules.interval import Interval
+from negativa.rules.rescale import Rescale
+from negativa.rules.sld import SafeLatent
 
 SHAPE = (4, 8, 8)
 ACTIVE = {
@@ -37,6 +40,37 @@ def own_sampler(kind: type) -> str:
     return getattr(kind, "samplers", ("euler_a",))[0]
 
 
+#: What papers and their released code use, as their texts and tables say it.
+PUBLISHED = {
+    "apg": {"parallel": 0, "momentum": -0.5, "radius": pytest.approx(15 / (4 * 128 * 128) ** 0.5, abs=0.002)},
+    "cfg_pp": {"share": 0.6},
+    "cfg_zero": {"zero_init": 0},
+    "cfg_zero:flow": {"zero_init": 0.04},
+    "dng": {"strength": 1, "temperature": 1},
+    "dng:released": {"strength": 5, "prior": 0.01, "temperature": 0.2, "ceiling": 0.8},
+    "fdg": {"low": pytest.approx((5 - 1) / (10 - 1), abs=0.01)},
+    "mambo": {"damping": 8},
+    "nag": {"push": 2, "limit": 2.5, "blend": 0.375},
+    **{f"nag:{name}": {"push": 4, "limit": 2.5, "blend": 0.25} for name in ("flux", "wan")},
+    **{f"nag:{name}": {"push": 4, "limit": 2.5, "blend": 0.375} for name in ("sana", "pixart")},
+    **{f"nag:{name}": {"push": 2, "limit": 2.5, "blend": 0.5} for name in ("sdxl", "playground")},
+    "nag:sd35": {"push": 4, "limit": 2.5, "blend": 0.125},
+    "nag:sd15": {"push": 2, "limit": 2.5, "blend": 0.375},
+    "negtome": {"push": 0.9, "threshold": 0.7, "until": 0.2},
+    "seg": {"sigma": 1e4},
+    "sega": {"repulsion": 5, "threshold": 0.9, "warmup": 10 / 50, "momentum": 0.1, "decay": 0.4},
+    "slg": {"first": 0.01, "last": 0.2},
+    "vsf": {"strength": 3.5, "offset": 0.1},
+    "interval": {"low": 0.28, "high": 5.42},
+    "rescale": {"share": 0.7},
+    "threshold": {"percentile": 0.995},
+}
+#: Where lengths, products and thresholds are taken; every other rule means the same in any space.
+SPACES = {
+    "noise": {"ccfg", "crg", "dng", "sega", "sld", "tcfg"},
+    "x0": {"apg"},
+    "velocity": {"cfg_zero", "mambo"},
+}
 VARIANTS = [
     pytest.param(
         build(Recipe(rule=f"{name}:{preset}".rstrip(":"), sampler=own_sampler(kind), scale=scale, window=window, knobs=knobs)),
@@ -147,6 +181,25 @@ def test_neutral_is_approached_without_a_jump() -> None:
 def test_a_window_of_a_rule_wants_what_the_rule_wants() -> None:
     for name, kind in RULES.items():
         assert Window(build(Recipe(rule=name, sampler=own_sampler(kind), scale=3.0))).space == kind.space
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_defaults_and_presets_are_the_published_ones(name: str) -> None:
+    kind, preset = (RULES | WRAPPERS)[name.partition(":")[0]], name.partition(":")[2]
+    values = {knob: one.default for knob, one in knobs_of(kind).items()} | (kind.PRESETS[preset] if preset else {})
+    assert {knob: values[knob] for knob in PUBLISHED[name]} == PUBLISHED[name]
+
+
+def test_rules_work_in_the_space_of_their_papers() -> None:
+    for space, names in SPACES.items():
+        assert {name for name, kind in RULES.items() if kind.space == space} == names
+
+
+def test_a_recipe_is_built_with_its_preset_knobs_wrappers_and_window() -> None:
+    knobs, wrappers = {"strength": 5.0}, ["rescale:share=0.3", "interval:low=0.1:high=2"]
+    recipe = Recipe(rule="sld:weak", scale=3.0, knobs=knobs, wrappers=wrappers, window=(0.2, 0.6))
+    weak = SafeLatent(3.0, warmup=0.3, strength=5.0, threshold=0.0, momentum=0.0, decay=0.0)
+    assert build(recipe) == Window(Interval(Rescale(weak, 0.3), 0.1, 2.0), 0.2, 0.6)
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
