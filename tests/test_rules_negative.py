@@ -373,14 +373,25 @@ class TestDynamic:
             c, u, n, _ = letters(values)
             close(guided(rule, values, at(step), memory), u + 3 * (c - u) - 2 * 0.2 / 0.8 * (n - u))
 
-    @pytest.mark.parametrize(("towards", "odds"), [(1, 4.0), (-1, 1e-6)])
-    def test_overwhelming_evidence_stops_at_ceiling_and_floor(self, towards, odds) -> None:
-        rule, memory, values = Dynamic(3.0, ceiling=0.8), {}, drawn(0)
+    def test_several_negatives_are_traced_one_by_one_and_add_up(self) -> None:
+        rule, memories = Dynamic(3.0, 0.1, temperature=0.1), ({}, {}, {})
+        for step in range(4):
+            values = drawn(step)
+            c, u, *_ = letters(values)
+            pushes = [
+                guided(rule, values, at(step, acting), memory) - (u + 3 * (c - u))
+                for acting, memory in zip((TWO, TWO[:1], TWO[1:]), memories, strict=True)
+            ]
+            close(pushes[0], pushes[1] + pushes[2])
+
+    @pytest.mark.parametrize(("towards", "strength", "odds"), [(1, 1.0, 4.0), (-1, 1e5, 1e-6)])
+    def test_overwhelming_evidence_stops_at_ceiling_and_floor(self, towards, strength, odds) -> None:
+        rule, memory, values = Dynamic(3.0, strength, ceiling=0.8), {}, drawn(0)
         c, u, n, _ = letters(values)
         for step in range(4):  # more noise of the kind that is in the negative, taken out: nearer to it, ever faster
             far = values | {LATENTS: -towards * 1e3 * 10**step * (values["negative 0"] - values[NOTHING])}
             d = guided(rule, far, at(step), memory)
-        close(d, u + 3 * (c - u) - odds * (n - u))
+        close(d, u + 3 * (c - u) - strength * odds * (n - u))
 
 
 class TestConceptRemoval:
@@ -414,3 +425,17 @@ class TestConceptRemoval:
         for size in (0.0, 1e-12, 1e-6, 1e-4):
             near = values | {"negative 0": values[NOTHING] + size * (values[POSITIVE] - values[NOTHING])}
             assert np.abs(guided(ConceptRemoval(7.5), near, at(0))).max() < 20
+
+    def test_what_earlier_steps_say_of_it_does_not_blow_up_either(self) -> None:
+        rule, values, now, after = ConceptRemoval(7.5), drawn(13), at(0), at(1)
+        c, u, *_ = letters(values)
+        kept = (now.alpha / after.alpha) ** 2
+        earlier = (1 - kept) / (2 * kept * now.sigma**2) * ((c - u) ** 2).sum()
+        for size in (0.0, 1e-6, 1e-4, 0.1):
+            memory = {}
+            guided(rule, values | {"negative 0": values[POSITIVE]}, now, memory)
+            near = values | {"negative 0": values[NOTHING] + size * (values[POSITIVE] - values[NOTHING])}
+            n = letters(near)[2]
+            h = ((c - u) ** 2).sum() - ((c - n) ** 2).sum()
+            omega = (h / 2 + earlier) / max(((n - u) ** 2).sum(), 1e-6 * n.size)
+            close(guided(rule, near, after, memory), u + 7.5 * (c - u) - 7.5 * 2 * omega * (n - u), 1e-3)
