@@ -107,3 +107,10 @@ def test_a_rule_says_the_same_of_noise_and_of_a_flow(name: str) -> None:
         guided = convert(rule.combine(given, now, {}), seen, now, rule.space, native)  # type: ignore[arg-type]
         ends.append(to_x0(guided, seen, now, native))  # type: ignore[arg-type]
     torch.testing.assert_close(*ends, rtol=0, atol=1e-4)
+
+
+def test_of_pure_noise_a_ten_thousandth_counts_as_the_picture() -> None:
+    latents, noise = torch.randn((2, 3, 1, 1), generator=torch.Generator().manual_seed(3))
+    for flow in (False, True):
+        now = Moment(0, 10, alpha=0.0, sigma=1.0, flow=flow)
+        torch.testing.assert_close(to_x0(noise, latents, now, "noise"), (latents - noise) * 1e4)
