@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from negativa.errors import InputError, ModelError, NegativaError, OutputError
 from negativa.plain.conditions import Negative
+from negativa.plain.images import Image
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
 from negativa.studio import Result, Stepped, Studio, load
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from negativa.language.pictures import read, save
 
 __all__ = [
+    "Image",
     "InputError",
     "ModelError",
     "NegativaError",

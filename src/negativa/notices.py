@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from negativa import rules
 from negativa.language import prompting
 from negativa.language.checks import said_of_texts
-from negativa.plain.conditions import inside
-from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, negative
+from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, Pass, negative
 from negativa.plain.recipe import Recipe
-from negativa.sampling.passes import passes_of
-from negativa.sampling.walk import asked_of, texts_of
+from negativa.plain.windows import inside
+from negativa.sampling.passes import Blend, passes_of
+from negativa.sampling.walk import asked_of, images_of, texts_of
 
 if TYPE_CHECKING:
     from negativa.denoisers.denoiser import Denoiser
@@ -21,27 +21,39 @@ if TYPE_CHECKING:
 def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     """Sentences about what in a recipe has no effect on this model, or is cut."""
     asked, named = asked_of(recipe), passes_of(recipe)
+    pictures = any(images_of(one) for passes in asked.values() for one in passes)
     said: list[str] = []
     for i, one in enumerate(recipe.negative):
         if negative(i) not in asked:
-            said.append(f"the negative {one.condition!r} has no effect: {_why_inert(recipe, i)}")
-        elif named[negative(i)] == named[POSITIVE] and len(recipe.negative) == 1 and one.weight == 1:
-            said.append(f"the negative {one.condition!r} equals the prompt: where it acts, the two cancel")
+            said.append(f"the negative {one.label} has no effect: {_why_inert(recipe, i)}")
+        elif _same(named, asked, negative(i), POSITIVE) and len(recipe.negative) == 1 and (one.weight == 1 or not one.text):
+            said.append(f"the negative {one.label} equals the prompt: where it acts, the two cancel")
+    for one in recipe.images:
+        if not any(one.acts_at(step, recipe.steps) for step in range(recipe.steps)):
+            why = "its weight is 0" if one.weight == 0 else _no_step(recipe, one.start, one.stop)
+            said.append(f"the image {one.name!r} has no effect: {why}")
+    if recipe.no_image != "trained" and not pictures:
+        said.append(f"no_image: no pass reads an image; {recipe.no_image!r} has no effect")
     for field, words in texts_of(recipe):
         if unread := denoiser.unread(words):
             said.append(f"{field}: the text is longer than the model reads; cut: {_shorten(unread)}")
         for token in denoiser.unknown(words):
             said.append(f"{field}: the model does not know the token {token!r} and reads it as ordinary pieces")
-    texts = [("prompt", recipe.prompt), *(("negative", one.condition) for one in recipe.negative)]
+    texts = [("prompt", recipe.prompt), *(("negative", one.text) for one in recipe.negative)]
     said += [one for field, text in texts for one in prompting.notices(field, text, recipe.syntax, recipe.steps)]
-    said += said_of_texts(recipe.prompt, [one.condition for one in recipe.negative])
+    said += said_of_texts(recipe.prompt, [one.text for one in recipe.negative if one.text])
     if recipe.weaker is not None and WEAKER not in asked:
         said.append(f"weaker: the rule {recipe.rule!r} moves away from no other model; {recipe.weaker!r} has no effect")
     if not rules.has_scale(recipe):
         said += [f"the rule {recipe.rule!r} has no scale: {what} has no effect" for what in _scaling(recipe)]
-    elif named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative:
+    elif named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative and not pictures:
         said.append("the prompt is empty and there is no negative: the scale has no effect")
     return tuple(said)
+
+
+def _same(named: Mapping[str, Blend], asked: Mapping[str, list[Pass]], one: str, other: str) -> bool:
+    """Whether two passes read the same words and pictures, but for what the rule changes inside."""
+    return named[one] == named[other] and len({frozenset(p.condition for p in asked[name]) for name in (one, other)}) == 1
 
 
 def _why_inert(recipe: Recipe, index: int) -> str:
@@ -55,6 +67,10 @@ def _why_inert(recipe: Recipe, index: int) -> str:
     start, stop = max(start, one.start), min(stop, one.stop)
     if any(inside(step, recipe.steps, start, stop) for step in range(recipe.steps)):
         return f"the rule {recipe.rule!r} does not hear it, as its knobs and wrappers stand"
+    return _no_step(recipe, start, stop)
+
+
+def _no_step(recipe: Recipe, start: float, stop: float) -> str:
     return f"no step of {recipe.steps} lies in its window [{start:g}, {stop:g})"
 
 

@@ -24,13 +24,14 @@ from negativa.sampling.budget import FixedRows, RowBudget
 from negativa.sampling.engine import Engine, Running
 from negativa.sampling.networks import Networks
 from negativa.sampling.steps import check_steps
-from negativa.sampling.walk import Walk, texts_of, walk
+from negativa.sampling.walk import Walk, asked_of, images_of, texts_of, walk
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
     from torch import Tensor
 
+    from negativa.denoisers.adapters import Given
     from negativa.denoisers.denoiser import Denoiser
     from negativa.exact import Mixture
 
@@ -143,6 +144,7 @@ class Studio:
             notices=notices,
             reproducible=self._reproducible,
             embeddings={name: digest for _, words in texts_of(recipe) for name, digest in self.denoiser.learned(words).items()},
+            adapters=self._adapters(recipe),
             versions=_versions(),
             device=self.denoiser.device,
             dtype=self.denoiser.dtype,
@@ -150,6 +152,12 @@ class Studio:
             latents_hash=hashlib.sha256(latents.numpy().tobytes()).hexdigest()[:16],
         )
         return Result(image, latents, receipt, index)
+
+    def _adapters(self, recipe: Recipe) -> dict[str, str]:
+        """The adapters that a recipe's images were read through, with the hashes of their files."""
+        passes = (one for passes in asked_of(recipe).values() for one in passes if one.model is None)
+        names = dict.fromkeys(image.adapter for one in passes for image in images_of(one))
+        return {name: self.denoiser.adapters[name].hash for name in names}
 
 
 def load(
@@ -160,6 +168,8 @@ def load(
     reproducible: bool = False,
     config: str | None = None,
     embeddings: str | PathLike[str] | None = None,
+    adapters: Given = (),
+    image_encoder: str | PathLike[str] | None = None,
 ) -> Studio:
     """Load a model and make a studio for it.
 
@@ -169,7 +179,10 @@ def load(
     float32, if None; "exact" and other mixtures compute on the CPU in float64 all the same. `reproducible` makes pictures
     equal bit for bit on one kind of device whatever they are generated with, at the speed of one row a call; on a CPU it
     sets torch to one thread in this process, since several share sums in an order of their own.
-    `embeddings` is a folder or file of embeddings, whose names are words of prompts and negatives then.
+    `embeddings` is a folder or file of embeddings, whose names are words of prompts and negatives then. `adapters` read the
+    images of recipes: IP-Adapter files by name, or a list of files, each known by its name without the ending and the first of
+    a kind also as "base", "plus" or "full"; `image_encoder` is the folder of the CLIP that they look through, where it is not
+    beside them.
     Raises `ModelError` if the model cannot be read, `InputError` for a device or dtype that is not there.
     """
     import torch
@@ -189,7 +202,7 @@ def load(
 
     def opening(name: str | Mixture) -> Denoiser:
         with quiet():
-            return open_model(name, place, kind, config, shelf)
+            return open_model(name, place, kind, config, shelf, adapters, image_encoder)
 
     return Studio(opening(model), reproducible, opening=opening)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from huggingface_hub import snapshot_download
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from negativa.denoisers.adapters import Adapters, Given
 from negativa.denoisers.denoiser import Denoiser
 from negativa.denoisers.embeddings import Shelf
 from negativa.denoisers.exact import Exact
@@ -41,18 +43,27 @@ WEIGHTS: Final = "diffusion_pytorch_model.safetensors"
 
 
 def open_model(
-    model: str | Mixture, device: torch.device, dtype: torch.dtype, config: str | None = None, shelf: Shelf | None = None
+    model: str | Mixture,
+    device: torch.device,
+    dtype: torch.dtype,
+    config: str | None = None,
+    shelf: Shelf | None = None,
+    adapters: Given = (),
+    image_encoder: str | PathLike[str] | None = None,
 ) -> Denoiser:
     """Read a model: a built-in name, a diffusers folder, a single .safetensors file, or a hub id; or take a mixture as one.
 
     `config` is the diffusers folder that describes a single file; without it diffusers asks the hub. `shelf` holds the
-    embeddings whose names are words of its prompts.
+    embeddings whose names are words of its prompts. `adapters` and `image_encoder` read its images, see `Adapters`; a folder's
+    own adapters are among them.
     Raises `ModelError` if there is none, or it cannot be read.
     """
     name, path = ("", model) if isinstance(model, Mixture) else (model, BUILT_IN.get(model, Path(model)))
     if isinstance(path, Mixture):
         if shelf:
             raise InputError(f"embeddings: they were given with {name or 'a mixture'!r}; allowed: a model that reads words")
+        if adapters:
+            raise InputError(f"adapters: they were given with {name or 'a mixture'!r}; allowed: a model with attention")
         return Exact(path, name)
     assert isinstance(model, str)
     try:
@@ -62,8 +73,10 @@ def open_model(
     if file:
         found = _single_file(model, path, device, dtype, config)
     else:
-        found = _folder(model, path if folder else _download(model), device, dtype)
+        path = path if folder else _download(model)
+        found = _folder(model, path, device, dtype)
     found.shelf = shelf or found.shelf
+    found.adapters = Adapters(found.unet, adapters, None if file else path, image_encoder)
     return found
 
 

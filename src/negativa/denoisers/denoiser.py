@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from negativa.plain.conditions import Words
+from negativa.plain.images import Blank, Image
 from negativa.plain.passes import Pass
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL.Image import Image as Picture
     from torch import Tensor
 
 
@@ -25,6 +26,7 @@ class Denoiser(Protocol):
     scale: float  # of guidance, where a recipe leaves it open
     scheduler: Mapping[str, Any]  # configuration of its noise schedule
     patches: Mapping[str, Any]  # those that it can carry out by name; each has a `place`, and a pass one patch a place
+    adapters: Mapping[str, Any]  # what reads images, by name; each has a `hash`
 
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
         """Channels, height and width of the latents of a picture of that size in pixels."""
@@ -37,8 +39,12 @@ class Denoiser(Protocol):
         """
         ...
 
-    def decode(self, latents: Tensor) -> Image.Image:
+    def decode(self, latents: Tensor) -> Picture:
         """The picture of latents (channels, height, width)."""
+        ...
+
+    def look_at(self, image: Image | Blank) -> None:
+        """Read an image, or what stands for none, through its adapter. Raises `InputError` if that cannot be done."""
         ...
 
     def chunks(self, words: Words) -> int:

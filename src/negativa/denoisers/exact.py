@@ -14,6 +14,7 @@ from torch import Tensor
 
 from negativa.errors import InputError
 from negativa.exact import Mixture
+from negativa.plain import images
 from negativa.plain.conditions import Condition, Words
 from negativa.plain.passes import Pass
 
@@ -50,6 +51,7 @@ class Exact:
         self.hash, self.device, self.dtype = self.mixture.hash, "cpu", "float64"
         self.factor, self.size, self.scale = SIDE, SIDE, 2.0
         self.patches: Mapping[str, Any] = {}
+        self.adapters: Mapping[str, Any] = {}
         self._flow = self.prediction == "flow_prediction"
         self.name = self.name or f"mixture-{self.hash}" + "-flow" * self._flow
         self.scheduler: Mapping[str, Any] = FLOW if self._flow else SCHEDULE | {"prediction_type": self.prediction}
@@ -105,6 +107,9 @@ class Exact:
             draw.line([x - 4, y, x + 4, y], fill="black", width=2)
             draw.line([x, y - 4, x, y + 4], fill="black", width=2)
         return image
+
+    def look_at(self, image: images.Image | images.Blank) -> None:
+        raise InputError(f"image: {self.name!r} reads none; allowed: a model with an adapter")
 
     def chunks(self, words: Words) -> int:
         return 0

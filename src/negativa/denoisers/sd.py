@@ -9,15 +9,20 @@ from typing import Any, Final
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from PIL import Image
+from PIL import Image as pillow
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from negativa.denoisers.adapters import Adapters
 from negativa.denoisers.embeddings import Shelf, merge
 from negativa.denoisers.patches import PATCHES
 from negativa.denoisers.patches.places import Company, Patch, inside
+from negativa.denoisers.patches.seeing import Picture
+from negativa.denoisers.patches.shown import Pictured
 from negativa.denoisers.texts import ClipTexts
-from negativa.plain.conditions import Condition, Nothing, Words
+from negativa.errors import InputError, nearest
+from negativa.plain.conditions import Condition, Nothing, Shown, Words, text_of
+from negativa.plain.images import Blank, Image
 from negativa.plain.passes import Pass
 
 TOKEN: Final = re.compile(r"<[^<>\s]+>")  # as learned tokens are written
@@ -37,7 +42,7 @@ class StableDiffusion:
     scheduler: Mapping[str, Any]
     scale: float
     shelf: Shelf = field(default_factory=Shelf)
-    _embeddings: dict[tuple[Condition, int], Tensor] = field(default_factory=dict, repr=False)
+    _embeddings: dict[tuple[Words | Nothing, int], Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         for network in (self.unet, self.vae, self.text_encoder):
@@ -46,6 +51,7 @@ class StableDiffusion:
         self.vae.to(memory_format=torch.channels_last)
         self.device, self.dtype = str(self.unet.device), str(self.unet.dtype).removeprefix("torch.")
         self.patches = PATCHES
+        self.adapters = Adapters(self.unet)
         self._texts = ClipTexts(self.tokenizer, self.text_encoder)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.size = self.unet.config.sample_size * self.factor
@@ -66,34 +72,65 @@ class StableDiffusion:
 
     def _predict(self, latents: list[Tensor], timesteps: list[float], passes: list[Pass]) -> Tensor:
         """Rows of equal room whose patches differ in nothing but the conditions that they read."""
-        room = passes[0].room
-        states = [self._embedding(one.condition, room) for one in passes]
-        patches: list[tuple[Patch, Company]] = []
-        for place, patch in enumerate(passes[0].patches):
-            read = [one.patches[place].against for one in passes]
-            each = list(zip(*([self._embedding(condition, room) for condition, _ in row] for row in read), strict=True))
-            company = Company(
-                states=[torch.stack(column) for column in each],
-                words=[[self._words(condition) for condition, _ in row] for row in read],
-                weights=torch.tensor([[w for _, w in row] for row in read], device=self.unet.device).T,
-                size=(latents[0].shape[-2], latents[0].shape[-1]),
-            )
-            patches.append((PATCHES[patch.name](**dict(patch.numbers)), company))
+        conditions: list[Condition] = [one.condition for one in passes]
+        against = [[one.patches[place].against for one in passes] for place in range(len(passes[0].patches))]
+        for patch, read in zip(passes[0].patches, against, strict=True):
             if patch.rows:
-                states += [state for column in each for state in column]
-        copies = len(states) // len(passes)
+                conditions += [condition for column in zip(*read, strict=True) for condition, _ in column]
+        pictures = [self._pictures(one) for one in conditions]
+        size = (latents[0].shape[-2], latents[0].shape[-1])
+        patches: list[tuple[Patch, Company]] = [
+            (PATCHES[patch.name](**dict(patch.numbers)), self._company(read, passes[0].room, size, pictures))
+            for patch, read in zip(passes[0].patches, against, strict=True)
+        ]
+        if any(pictures) and not any(patch.place == Pictured.place for patch, _ in patches):
+            patches.append((Pictured(), self._company([[] for _ in passes], passes[0].room, size, pictures)))
+        copies = len(conditions) // len(passes)
         rows = torch.stack(latents * copies).to(self.unet.device, self.unet.dtype, memory_format=torch.channels_last)
         times = torch.tensor(timesteps * copies, device=self.unet.device)
+        states = torch.stack([self._embedding(one, passes[0].room) for one in conditions])
         with inside(self.unet, patches):
-            predicted = self.unet(rows, times, torch.stack(states), return_dict=False)[0]
+            predicted = self.unet(rows, times, states, return_dict=False)[0]
         return predicted[: len(passes)].float().cpu().contiguous()
 
+    def _company(
+        self,
+        read: Sequence[Sequence[tuple[Condition, float]]],
+        room: int,
+        size: tuple[int, int],
+        pictures: Sequence[Sequence[Picture]],
+    ) -> Company:
+        """What rows `read` beside their own conditions, each with its weight, and the `pictures` that they see themselves."""
+        columns = [[condition for condition, _ in column] for column in zip(*read, strict=True)]
+        return Company(
+            states=[torch.stack([self._embedding(one, room) for one in column]) for column in columns],
+            words=[[self._words(condition) for condition, _ in row] for row in read],
+            weights=torch.tensor([[weight for _, weight in row] for row in read], device=self.unet.device).T,
+            size=size,
+            pictures=pictures,
+            shown=[[self._pictures(one) for one in column] for column in columns],
+        )
+
+    def _pictures(self, condition: Condition) -> list[Picture]:
+        """The pictures of a condition as their adapters see them."""
+        return [
+            Picture(self.adapters[one.adapter], self.adapters.tokens(one), weight, isinstance(one, Blank))
+            for one, weight in (condition.pictures if isinstance(condition, Shown) else ())
+        ]
+
     @torch.inference_mode()
-    def decode(self, latents: Tensor) -> Image.Image:
+    def decode(self, latents: Tensor) -> pillow.Image:
         scaled = latents[None].to(self.vae.device, self.vae.dtype) / self.vae.config.scaling_factor
         pixels = self.vae.decode(scaled, return_dict=False)[0][0].float()
         levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
-        return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())
+        return pillow.fromarray(levels.permute(1, 2, 0).cpu().numpy())
+
+    @torch.inference_mode()
+    def look_at(self, image: Image | Blank) -> None:
+        if image.adapter not in self.adapters:
+            names = nearest(image.adapter, self.adapters) if self.adapters else "an adapter that is given to the model"
+            raise InputError(f"image: the model {self.name!r} has no adapter {image.adapter!r}; {names}")
+        self.adapters.tokens(image)
 
     def chunks(self, words: Words) -> int:
         return len(self._texts.chunks(self._written(words)))
@@ -126,25 +163,27 @@ class StableDiffusion:
         return written
 
     def _embedding(self, condition: Condition, room: int) -> Tensor:
-        """What the text encoder says, (tokens, width), for so many chunks."""
-        if (condition, room) not in self._embeddings:
+        """What the text encoder says of its text, (tokens, width), for so many chunks."""
+        text = text_of(condition)
+        if (text, room) not in self._embeddings:
             if len(self._embeddings) >= REMEMBERED:
                 del self._embeddings[next(iter(self._embeddings))]
-            self._embeddings[condition, room] = self._encode(condition, room)
-        return self._embeddings[condition, room]
+            self._embeddings[text, room] = self._encode(text, room)
+        return self._embeddings[text, room]
 
-    def _encode(self, condition: Condition, room: int) -> Tensor:
-        match condition:
+    def _encode(self, text: Words | Nothing, room: int) -> Tensor:
+        match text:
             case Words():
-                return self._texts.states(self._texts.chunks(self._written(condition)), condition.emphasis, room)
+                return self._texts.states(self._texts.chunks(self._written(text)), text.emphasis, room)
             case Nothing(kind):
                 empty = self._texts.states([], "original", room)
                 dropped = empty[:1].expand_as(empty).contiguous()
                 return {"empty": empty, "dropped": dropped, "zeros": torch.zeros_like(empty)}[kind]
-        raise TypeError(condition)
+        raise TypeError(text)
 
     def _words(self, condition: Condition) -> Tensor:
         """What the encoder says of the words themselves, (tokens, width): without the start, the end and what fills up."""
-        read = self._texts.chunks(self._written(condition)) if isinstance(condition, Words) else [[]]
+        text = text_of(condition)
+        read = self._texts.chunks(self._written(text)) if isinstance(text, Words) else [[]]
         states = self._texts.states(read, "original", 0).unflatten(0, (len(read), -1))
         return torch.cat([chunk[1 : 1 + len(tokens)] for chunk, tokens in zip(states, read, strict=True)])

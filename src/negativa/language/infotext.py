@@ -71,7 +71,7 @@ class Infotext:
 
 
 def write(receipt: Receipt) -> str:
-    """The text for a picture of ours. Several negatives are joined by commas; their weights are in our own chunk only."""
+    """The text for a picture of ours. Negatives are joined by commas; weights and images stand in our own chunk only."""
     recipe = receipt.recipe
     settings = {
         "Steps": recipe.steps,
@@ -86,7 +86,7 @@ def write(receipt: Receipt) -> str:
         "RNG": "CPU",
         "Version": f"negativa {receipt.versions.get('negativa', '')}".strip(),
     }
-    negatives = ", ".join(one.condition for one in recipe.negative)
+    negatives = ", ".join(one.text for one in recipe.negative if one.text)
     lines = [recipe.prompt, *([f"{MARK} {negatives}"] if negatives else [])]
     return "\n".join([*lines, ", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items() if value != "")])
 

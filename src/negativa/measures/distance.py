@@ -39,7 +39,7 @@ class Distance(Measure):
     def score(self, shots: Sequence[Shot]) -> list[float]:
         several(self, shots)
         insist(self, shots)
-        asked = dict.fromkeys((shot.recipe.prompt, tuple(n.condition for n in shot.recipe.negative)) for shot in shots)
+        asked = dict.fromkeys((shot.recipe.prompt, tuple(n.text for n in shot.recipe.negative)) for shot in shots)
         return [frechet(features(shots), np.concatenate([_painted(*each) for each in asked]))]
 
 

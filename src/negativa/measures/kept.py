@@ -36,7 +36,7 @@ class Kept(Measure):
                 scores.append(structural_similarity(before, after))
                 continue
             first, second = found(before), found(after)
-            others = _asked_of(first | second) - named(one.condition for one in shot.recipe.negative)
+            others = _asked_of(first | second) - named(one.text for one in shot.recipe.negative)
             changed = (first ^ second) & others
             scores.append(1 - len(changed) / len(others) if others else 1.0)
         return scores

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from negativa.errors import InputError, nearest
+from negativa.plain.images import Blank, Image, check_weight, is_picture
 from negativa.plain.knobs import number, text
+from negativa.plain.windows import check_window, inside, window  # noqa: F401
 
 NothingKind = Literal["empty", "zeros", "dropped"]
 NOTHINGS: Final[dict[NothingKind, str]] = {
@@ -14,10 +16,6 @@ NOTHINGS: Final[dict[NothingKind, str]] = {
     "zeros": "an embedding of zeros",
     "dropped": "the start token alone, which every text shares: no text was read",
 }
-
-
-#: Published windows for what a negative names (Ban et al. 2024, arXiv 2406.02965: steps 5 and 10 of 30, to the middle).
-WINDOWS: Final[dict[str, tuple[float, float]]] = {"noun": (5 / 30, 0.5), "adjective": (10 / 30, 0.5)}
 
 
 #: How weights and schedules may be written in a text; see language/prompting.
@@ -61,59 +59,66 @@ class Nothing:
             raise InputError(f"nothing: {self.kind!r} was given; {nearest(str(self.kind), NOTHINGS)}")
 
 
-Condition = Words | Nothing
+@dataclass(frozen=True)
+class Shown:
+    """Words, or none, and the pictures beside them: each with the scale of the adapter that it names."""
+
+    text: Words | Nothing
+    pictures: tuple[tuple[Image | Blank, float], ...]
+
+
+Condition = Words | Nothing | Shown
+
+
+def text_of(condition: Condition) -> Words | Nothing:
+    """What of a condition the text encoder reads."""
+    return condition.text if isinstance(condition, Shown) else condition
 
 
 @dataclass(frozen=True)
 class Negative:
-    """Words to stay away from.
+    """Words, or a picture, to stay away from.
 
-    `weight`: 1 is the usual full negative, 0 none; `start`, `stop`: the share of the steps (0 to 1) in which it acts;
-    step i of N is inside when start <= i / N < stop.
-    Raises `InputError` for values out of range.
+    `weight`: 1 is the usual full negative, 0 none; that of a picture is its adapter's scale, as in `Image`. `start`, `stop`:
+    the share of the steps (0 to 1) in which it acts; step i of N is inside when start <= i / N < stop.
+    Raises `InputError` for values out of range, and for a picture that has a weight or window of its own.
     """
 
-    condition: str
+    condition: str | Image
     weight: float = 1.0
     start: float = 0.0
     stop: float = 1.0
 
     def __post_init__(self) -> None:
-        text("negative", self.condition)
         for field in ("weight", "start", "stop"):
             object.__setattr__(self, field, number(f"negative {field}", getattr(self, field)))
         check_window("negative", self.start, self.stop)
+        if isinstance(self.condition, str):
+            text("negative", self.condition)
+            return
+        if is_picture(self.condition):
+            object.__setattr__(self, "condition", Image(self.condition))  # type: ignore[arg-type]
+        if not isinstance(self.condition, Image):
+            raise InputError(f"negative: {self.condition!r:.80} was given; allowed: a text, an Image, or a PIL picture")
+        if (self.condition.weight, self.condition.start, self.condition.stop) != (1, 0, 1):
+            raise InputError(f"negative: {self.condition!r} has a weight or window; allowed: those of the Negative around it")
+        check_weight("negative", self.weight)
+
+    @property
+    def text(self) -> str:
+        """The words, "" for a picture."""
+        return self.condition if isinstance(self.condition, str) else ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether it says nothing at all."""
+        return isinstance(self.condition, str) and not self.condition.strip()
+
+    @property
+    def label(self) -> str:
+        """What a sentence calls it."""
+        return f"image {self.condition.name!r}" if isinstance(self.condition, Image) else repr(self.condition)
 
     def acts_at(self, step: int, steps: int) -> bool:
         """Whether this negative has any effect at step `step` of `steps`."""
         return self.weight != 0 and inside(step, steps, self.start, self.stop)
-
-
-def inside(step: int, steps: int, start: float, stop: float) -> bool:
-    """Whether step `step` of `steps` (counted from 0) lies in the half-open window [start, stop)."""
-    return start <= step / steps < stop
-
-
-def window(given: object) -> tuple[float, float]:
-    """Start and stop of a window: two numbers, a text START:STOP, or a name of `WINDOWS`.
-
-    Raises `InputError` for anything else, and unless 0 <= start <= stop <= 1.
-    """
-    if isinstance(given, str) and given in WINDOWS:
-        return WINDOWS[given]
-    try:
-        start, stop = map(float, given.split(":")) if isinstance(given, str) else given  # type: ignore[misc]
-    except (TypeError, ValueError) as error:
-        names = ", ".join(WINDOWS)
-        raise InputError(
-            f"window: {given!r} was given; allowed: START:STOP, as in 0.2:0.8, two numbers, or one of {names}"
-        ) from error
-    start, stop = number("window", start), number("window", stop)
-    check_window("window", start, stop)
-    return start, stop
-
-
-def check_window(field: str, start: float, stop: float) -> None:
-    """Raise `InputError` unless 0 <= start <= stop <= 1."""
-    if not 0 <= start <= stop <= 1:
-        raise InputError(f"{field} start and stop: {start:g} and {stop:g} were given; allowed: 0 <= start <= stop <= 1")

@@ -17,7 +17,8 @@ class Receipt:
     `recipe` is the one that was carried out, sizes filled in. `rows_asked` counts the network rows the picture needed,
     `rows_run` those run for it first (a row that several pictures share is counted for one of them). `seconds` is the
     time from its first step to its picture. `notices` are sentences about what had no effect or was cut. `embeddings` are
-    the learned words that it read from files, each with the first twelve digits of the file's hash.
+    the learned words that it read from files, each with the first twelve digits of the file's hash, `adapters` what read its
+    images, with the first ten.
     """
 
     recipe: Recipe
@@ -32,6 +33,7 @@ class Receipt:
     latents_hash: str = ""
     reproducible: bool = False
     embeddings: Mapping[str, str] = field(default_factory=dict)
+    adapters: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the recipe's hash beside it."""

@@ -6,23 +6,30 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from negativa.errors import InputError, nearest
-from negativa.plain import conditions, samplers
+from negativa.plain import samplers, windows
 from negativa.plain.conditions import EMPHASES, SYNTAXES, Emphasis, Negative, Nothing, NothingKind
+from negativa.plain.images import Image, is_picture
 from negativa.plain.knobs import KNOBS, number, one_of, text
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
 Knobs = Mapping[str, float] | Sequence[tuple[str, float]] | None
-Negatives = str | Negative | Sequence[str | Negative] | None
+Negatives: TypeAlias = "str | Negative | Image | Picture | Sequence[str | Negative | Image | Picture] | None"
+Images: TypeAlias = "Image | Picture | Sequence[Image | Picture] | None"
 
 
 @dataclass(frozen=True, init=False)
 class Recipe:
     """All that decides an image, frozen; the same recipe on the same model gives the same picture.
 
-    `negative` takes a text, a `Negative`, or several of either, and is kept as a tuple of `Negative`; empty texts are no
-    negatives. `scale` 1 is the positive prompt alone. `knobs` are the rule's own numbers by name, kept as sorted pairs;
+    `negative` takes a text, a picture (`Image` or PIL), a `Negative`, or several of them, and is kept as a tuple of `Negative`;
+    empty texts are no negatives. `images` are pictures to follow beside the prompt, each through its adapter. `no_image` says
+    what stands where an adapter reads a picture and a pass has none: a key of `NO_IMAGES`, or a folder whose mean it is.
+    `scale` 1 is the positive prompt alone. `knobs` are the rule's own numbers by name, kept as sorted pairs;
     those that are not given take the rule's defaults. `wrappers` are what the rule is wrapped in, the first innermost:
     "rescale", "interval:low=0.3:high=5". `window` (start, stop) bounds all negatives, on top of their own; "noun" and
     "adjective" are published ones. `nothing` says what stands where no text is given. `width` and `height` are pixels.
@@ -50,6 +57,8 @@ class Recipe:
     weaker: str | None
     syntax: str
     emphasis: Emphasis | None
+    images: tuple[Image, ...]
+    no_image: str
 
     def __init__(
         self,
@@ -70,6 +79,8 @@ class Recipe:
         weaker: str | None = None,
         syntax: str = "a1111",
         emphasis: Emphasis | None = None,
+        images: Images = None,
+        no_image: str = "trained",
     ) -> None:
         values: dict[str, Any] = {
             "prompt": text("prompt", prompt),
@@ -78,12 +89,14 @@ class Recipe:
             "rule": text("rule", rule),
             "knobs": _knobs(knobs),
             "wrappers": _wrappers(wrappers),
-            "window": conditions.window(window),
+            "window": windows.window(window),
             "nothing": Nothing(nothing).kind,
             "model": None if model is None else text("model", model),
             "weaker": None if weaker is None else text("weaker", weaker),
             "syntax": one_of("syntax", syntax, SYNTAXES),
             "emphasis": None if emphasis is None else one_of("emphasis", emphasis, EMPHASES),
+            "images": _images(images),
+            "no_image": text("no_image", no_image),
         }
         numbers = {"seed": seed, "steps": steps, "scale": scale, "width": width, "height": height}
         values |= {name: KNOBS[name].check(name, value) for name, value in numbers.items()}
@@ -98,7 +111,8 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, every field present."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["negative"] = [{f.name: getattr(n, f.name) for f in fields(n)} for n in self.negative]
+        values["negative"] = [_written(one) for one in self.negative]
+        values["images"] = [one.to_dict() for one in self.images]
         values["knobs"] = dict(self.knobs)
         values["wrappers"] = list(self.wrappers)
         values["window"] = list(self.window)
@@ -154,14 +168,25 @@ def _wrappers(given: Any) -> tuple[str, ...]:
     return tuple(text("wrappers", one) for one in ((given,) if isinstance(given, str) else given) if one != "")
 
 
+def _images(given: Any) -> tuple[Image, ...]:
+    if given is None:
+        return ()
+    several = given if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
+    return tuple(map(_image, several))
+
+
+def _image(given: Any) -> Image:
+    if isinstance(given, Mapping):
+        return Image.from_dict(given)
+    return given if isinstance(given, Image) else Image(given)
+
+
 def _negatives(given: Any) -> tuple[Negative, ...]:
     if given is None:
         return ()
-    if isinstance(given, str | Negative):
+    if not isinstance(given, Sequence) or isinstance(given, str):
         given = (given,)
-    if not isinstance(given, Sequence):
-        raise InputError(f"negative: {given!r} was given; allowed: a text, a Negative, or several of them")
-    return tuple(negative for one in given if (negative := _negative(one)).condition.strip())
+    return tuple(negative for one in given if not (negative := _negative(one)).empty)
 
 
 def _negative(given: Any) -> Negative:
@@ -173,8 +198,15 @@ def _negative(given: Any) -> Negative:
             if name not in names:
                 raise InputError(f"negative: there is no field {name!r}; {nearest(str(name), names)}")
         if "condition" not in given:
-            raise InputError("negative: the field 'condition' is missing; allowed: a text to stay away from")
-        return Negative(**given)
-    if isinstance(given, str):
+            raise InputError("negative: the field 'condition' is missing; allowed: a text or picture to stay away from")
+        condition = given["condition"]
+        return Negative(**{**given, "condition": Image.from_dict(condition) if isinstance(condition, Mapping) else condition})
+    if isinstance(given, str | Image) or is_picture(given):
         return Negative(given)
-    raise InputError(f"negative: {given!r} was given; allowed: a text or a Negative")
+    raise InputError(f"negative: {given!r} was given; allowed: a text, an Image, a PIL picture or a Negative")
+
+
+def _written(negative: Negative) -> dict[str, Any]:
+    """Plain JSON values, every field present."""
+    values = {f.name: getattr(negative, f.name) for f in fields(negative)}
+    return values if isinstance(negative.condition, str) else values | {"condition": negative.condition.to_dict()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from negativa.errors import InputError
 from negativa.plain.passes import WEAKER, Pass
 from negativa.plain.recipe import Recipe
-from negativa.sampling.walk import asked_of, texts_of
+from negativa.sampling.walk import asked_of, images_of, texts_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +51,7 @@ class Networks:
         return predicted
 
     def check(self, recipe: Recipe) -> None:
-        """Raise `InputError` for a pass that the main network, or the weaker one's, cannot run."""
+        """Raise `InputError` for a pass or image that the main network, or the weaker one's, cannot run or read."""
         asked = asked_of(recipe)
         if WEAKER in asked and recipe.weaker is None:
             raise InputError(f"weaker: none was given; the rule {recipe.rule!r} needs a model to move away from")
@@ -60,6 +60,8 @@ class Networks:
                 raise InputError(f"{field}: weights or breaks were given; the model {self._main.name!r} allows none")
         for one in (one for passes in asked.values() for one in passes):
             mine = self._main if one.model is None else self._other(one.model)
+            for image in images_of(one):
+                mine.look_at(image)
             for patch in one.patches:
                 if patch.name not in mine.patches:
                     raise InputError(f"model: {mine.name!r} has no attention inside; allowed with {patch.name!r}: one that has")

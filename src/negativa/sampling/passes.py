@@ -29,13 +29,13 @@ Blend = tuple[tuple[Pass, float], ...]  # passes with their weights; nearly alwa
 
 
 def passes_of(recipe: Recipe, step: int = 0) -> dict[str, Blend]:
-    """Every pass that a rule may ask for at a step, by name; a text without a word is the recipe's kind of nothing."""
+    """Every pass that a rule may ask for at a step, by name, without its pictures; no word is the recipe's kind of nothing."""
     return dict(_passes(recipe, step if is_scheduled_at_all(recipe) else 0))
 
 
 def is_scheduled_at_all(recipe: Recipe) -> bool:
     """Whether any text of a recipe may change from step to step."""
-    return _scheduled(recipe.syntax, recipe.prompt, *(one.condition for one in recipe.negative))
+    return _scheduled(recipe.syntax, recipe.prompt, *(one.text for one in recipe.negative))
 
 
 def patched(named: Mapping[str, Blend], patches: Mapping[str, Patch]) -> dict[str, Blend]:
@@ -87,7 +87,7 @@ def _passes(recipe: Recipe, step: int) -> tuple[tuple[str, Blend], ...]:
     positive = blend("prompt", recipe.prompt)
     weaker = tuple((replace(one, model=recipe.weaker), weight) for one, weight in positive)
     named = [(POSITIVE, positive), (WORSE, positive), (WEAKER, weaker), (NOTHING, ((Pass(nothing), 1.0),))]
-    return (*named, *((negative(i), blend("negative", one.condition)) for i, one in enumerate(recipe.negative)))
+    return (*named, *((negative(i), blend("negative", one.text)) for i, one in enumerate(recipe.negative)))
 
 
 def _pass(field: str, clause: Clause, recipe: Recipe, nothing: Nothing) -> Pass:

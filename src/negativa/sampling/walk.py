@@ -6,16 +6,18 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from negativa.plain.conditions import Words
-from negativa.plain.passes import LATENTS, POSITIVE, Active, Moment, Pass, negative
+from negativa.plain.conditions import Shown, Words
+from negativa.plain.images import Blank, Image
+from negativa.plain.passes import LATENTS, POSITIVE, Active, Moment, Pass, Patch, negative
 from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import SAMPLERS, evaluations
 from negativa.rules import build
 from negativa.rules.adaptive import IDLE
-from negativa.rules.rule import Space, patches_of
+from negativa.rules.rule import Rule, Space, patches_of
 from negativa.rules.spaces import convert
 from negativa.sampling import noise
-from negativa.sampling.passes import asked, blended, is_scheduled_at_all, passes_of, patched
+from negativa.sampling.passes import Blend, asked, blended, is_scheduled_at_all, passes_of, patched
+from negativa.sampling.pictures import pictured
 from negativa.sampling.steps import Steps, is_flow
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any],
         seen = steps.seen(latents, timestep)
         alpha, sigma, share = steps.level(timestep)
         moment = replace(moment, alpha=alpha, sigma=sigma, timestep=share, flow=flow, after=steps.after(timestep))
-        passes = patched(passes_of(recipe, moment.step), patches_of(rule, moment))
+        named, patches = passes_at(recipe, rule, moment)
+        passes = patched(named, patches)
         wanted = rule.passes(moment)
         needed = (POSITIVE,) if memory.get(IDLE) == wanted else wanted
         single = {name: replace(one, room=room) for name, one in asked(needed, passes, moment).items()}
@@ -76,8 +79,15 @@ def moments(recipe: Recipe) -> Iterator[Moment]:
     for i in range(evaluations(recipe.sampler, recipe.steps)):
         step = i // each
         acting = [(j, one) for j, one in enumerate(recipe.negative) if one.acts_at(step, recipe.steps)]
-        active = tuple(Active(negative(j), one.weight) for j, one in acting)
+        active = tuple(Active(negative(j), 1.0 if isinstance(one.condition, Image) else one.weight) for j, one in acting)
         yield Moment(step, recipe.steps, active, evaluation=i % each)
+
+
+def passes_at(recipe: Recipe, rule: Rule, moment: Moment) -> tuple[dict[str, Blend], Mapping[str, Patch]]:
+    """The passes that a rule may ask for at a moment, with their pictures, and the patches that it puts into them."""
+    named, patches = passes_of(recipe, moment.step), patches_of(rule, moment)
+    inside = (str(name) for patch in patches.values() for name, _ in patch.against)
+    return pictured(named, recipe, moment.step, {*asked(rule.passes(moment), named, moment), *inside}), patches
 
 
 def asked_of(recipe: Recipe) -> dict[str, list[Pass]]:
@@ -88,12 +98,18 @@ def asked_of(recipe: Recipe) -> dict[str, list[Pass]]:
     rule = build(recipe)
     found: dict[str, dict[Pass, None]] = {}
     for moment in moments(recipe):
-        named, patches = passes_of(recipe, moment.step), patches_of(rule, moment)
+        named, patches = passes_at(recipe, rule, moment)
         changed = patched(named, patches)
         inside = {str(name): named[str(name)] for patch in patches.values() for name, _ in patch.against}
         for name, blend in (inside | {name: changed[name] for name in rule.passes(moment)}).items():
             found.setdefault(name, {}).update(dict.fromkeys(one for one, _ in blend))
     return {name: list(passes) for name, passes in found.items()}
+
+
+def images_of(one: Pass) -> list[Image | Blank]:
+    """Every image that a pass reads, its own and those that patches read inside it, and what stands for none."""
+    read = (one.condition, *(other for patch in one.patches for other, _ in patch.against))
+    return [image for condition in read if isinstance(condition, Shown) for image, _ in condition.pictures]
 
 
 def texts_of(recipe: Recipe) -> list[tuple[str, Words]]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from negativa.apps.cli import compare, options
+from negativa.apps.cli.images import parse_adapters, parse_image, together
 from negativa.apps.cli.screen import progress
 from negativa.apps.cli.texts import understood
 
@@ -32,6 +33,11 @@ def check(
     syntax: options.Syntax = None,
     emphasis: options.Emphasis = None,
     literal: options.Literal = False,
+    image: options.Images = None,
+    negative_image: options.NegativeImages = None,
+    no_image: options.NoImage = None,
+    adapter: options.Adapters = None,
+    image_encoder: options.ImageEncoder = None,
     embeddings: options.Embeddings = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -43,13 +49,17 @@ def check(
 
     texts = understood(prompt, negative, literal)
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    settings |= {"model": model, "weaker": weaker, "syntax": syntax, "emphasis": emphasis, "negative": texts.negatives}
+    settings |= {"model": model, "weaker": weaker, "syntax": syntax, "emphasis": emphasis, "no_image": no_image}
+    settings |= {"negative": together(texts.negatives, negative_image), "images": tuple(map(parse_image, image or ()))}
     recipe = compare.recipe_of(texts.prompt or "", window, knob, wrap, **settings)
-    studio = load(recipe.model or "terrarium", device=device, dtype=dtype, embeddings=embeddings)
+    files: dict[str, Any] = {"embeddings": embeddings, "adapters": parse_adapters(adapter), "image_encoder": image_encoder}
+    studio = load(recipe.model or "terrarium", device=device, dtype=dtype, **files)
     recipe = studio.complete(recipe)
     print(f"prompt: {recipe.prompt!r}")
+    for one in recipe.images:
+        print(f"image: {one.name!r}, weight {one.weight:g}, from {one.start:g} to {one.stop:g} of the steps")
     for one in recipe.negative:
-        print(f"negative: {one.condition!r}, weight {one.weight:g}, from {one.start:g} to {one.stop:g} of the steps")
+        print(f"negative: {one.label}, weight {one.weight:g}, from {one.start:g} to {one.stop:g} of the steps")
     if not recipe.negative:
         print(f"negative: none; what guides away is {NOTHINGS[recipe.nothing]}")
     for notice in (said := (*texts.notices, *said_of(recipe, studio.denoiser))):
@@ -59,7 +69,7 @@ def check(
     if not measure:
         return
     without = {"all of them": ()} if len(recipe.negative) != 1 else {}
-    without |= {repr(one.condition): tuple(other for other in recipe.negative if other != one) for one in recipe.negative}
+    without |= {one.label: tuple(other for other in recipe.negative if other != one) for one in recipe.negative}
     arms = [recipe, *(recipe.replace(negative=left) for left in without.values())]
     made = studio.stream([arm.replace(seed=seed) for arm in arms for seed in range(SEEDS)])
     images = [*_in_order(progress(made, total=len(arms) * SEEDS))]

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from negativa.apps.cli import options
+from negativa.apps.cli.images import parse_adapters, parse_image, together
 from negativa.apps.cli.screen import progress, say
 from negativa.apps.cli.texts import understood
 from negativa.errors import InputError
@@ -42,6 +43,11 @@ def generate(
     syntax: options.Syntax = None,
     emphasis: options.Emphasis = None,
     literal: options.Literal = False,
+    image: options.Images = None,
+    negative_image: options.NegativeImages = None,
+    no_image: options.NoImage = None,
+    adapter: options.Adapters = None,
+    image_encoder: options.ImageEncoder = None,
     embeddings: options.Embeddings = None,
     config: Annotated[str | None, typer.Option(help="Diffusers folder that describes a single file.")] = None,
     like: Annotated[Path | None, typer.Option(help="Start from the recipe of this picture.")] = None,
@@ -58,7 +64,9 @@ def generate(
     texts = understood(prompt, negative, literal)
     given = {
         "prompt": texts.prompt,
-        "negative": texts.negatives,
+        "negative": together(texts.negatives, negative_image),
+        "images": None if image is None else tuple(map(parse_image, image)),
+        "no_image": no_image,
         "seed": seed if seed is not None or like else secrets.randbelow(2**32),
         "scale": scale,
         "steps": steps,
@@ -75,8 +83,8 @@ def generate(
         "syntax": syntax,
         "emphasis": emphasis,
     }
-    if prompt is None and like is None:
-        raise InputError("prompt: none was given; allowed: a text, or --like with a picture")
+    if prompt is None and like is None and not image:
+        raise InputError("prompt: none was given; allowed: a text, --image, or --like with a picture")
     base = Recipe()
     if like is not None:
         made = pictures.read(like)
@@ -94,7 +102,8 @@ def generate(
 
     build(recipe)
     settings: dict[str, Any] = {"device": device, "dtype": dtype, "reproducible": reproducible, "config": config}
-    studio = load(recipe.model or "terrarium", embeddings=embeddings, **settings)
+    settings |= {"embeddings": embeddings, "adapters": parse_adapters(adapter), "image_encoder": image_encoder}
+    studio = load(recipe.model or "terrarium", **settings)
     said: set[str] = set()
     waiting = {one.seed: target for one, target in zip(recipes, targets, strict=True)}
     for event in progress(studio.stream(recipes), total=len(recipes)):

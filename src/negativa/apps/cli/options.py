@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from negativa.plain.images import NO_IMAGES
 from negativa.plain.knobs import KNOBS
 
 Prompt = Annotated[str, typer.Argument(help="What to draw.")]
@@ -40,6 +41,28 @@ Syntax = Annotated[str | None, typer.Option(help="How weights are written: a1111
 Emphasis = Annotated[str | None, typer.Option(help="What weights do: original, no-norm or comfy.")]
 Literal = Annotated[bool, typer.Option("--literal", help="Leave “without a hat” in the prompt; else it is a negative.")]
 Embeddings = Annotated[Path | None, typer.Option(help="Folder or file of embeddings; their names are words of the texts.")]
+Images = Annotated[
+    list[str] | None,
+    typer.Option("--image", metavar="[ADAPTER=]PATH[:WEIGHT[:START:STOP]]", help="A picture to follow; may be repeated."),
+]
+NegativeImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--negative-image", metavar="[ADAPTER=]PATH[:WEIGHT[:START:STOP]]", help="A picture to stay away from; may be repeated."
+    ),
+]
+NoImage = Annotated[
+    str | None, typer.Option(help=f"What stands where no image is: {', '.join(NO_IMAGES)}, or a folder whose mean it is.")
+]
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter", metavar="[NAME=]PATH", help="An IP-Adapter that reads images, known as base, plus or full without a name."
+    ),
+]
+ImageEncoder = Annotated[
+    Path | None, typer.Option(help="Folder of the CLIP that adapters look through, where it is not beside them.")
+]
 Out = Annotated[Path | None, typer.Option(help="Folder to write; named after the prompt if not given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")]
 Reproducible = Annotated[bool, typer.Option("--reproducible", help="Equal bit for bit in any company; slower.")]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from negativa.errors import InputError
+from negativa.plain.conditions import Negative
+from negativa.plain.images import Image
 
 if TYPE_CHECKING:
     from negativa.language.pictures import Made
@@ -33,16 +35,23 @@ def read(
         return
     recipe = made.recipe
     print(f"prompt     {recipe.prompt}")
+    for one in recipe.images:
+        print(f"image      {one.name}{_strength(one)}")
     for one in recipe.negative:
-        bounds = "" if (one.start, one.stop) == (0, 1) else f", from {one.start:g} to {one.stop:g}"
-        print(f"negative   {one.condition}" + (f"  (weight {one.weight:g}{bounds})" if one.weight != 1 or bounds else ""))
-    rows = [(k, v) for k, v in recipe.to_dict().items() if k not in ("prompt", "negative")]
+        print(f"negative   {one.text or one.label}{_strength(one)}")
+    rows = [(k, v) for k, v in recipe.to_dict().items() if k not in ("prompt", "negative", "images")]
     rows += [(k, made.receipt[k]) for k in ("rows_asked", "rows_run", "seconds", "device", "dtype") if k in made.receipt]
     for name, value in rows:
         print(f"{name:<10} {value}")
     notices = made.receipt.get("notices")
     for notice in notices if isinstance(notices, list) else ():
         print(f"notice     {notice}")
+
+
+def _strength(one: Negative | Image) -> str:
+    """The weight and window of a condition, where they are not the usual ones."""
+    bounds = "" if (one.start, one.stop) == (0, 1) else f", from {one.start:g} to {one.stop:g}"
+    return f"  (weight {one.weight:g}{bounds})" if one.weight != 1 or bounds else ""
 
 
 def _recipe(made: Made) -> dict[str, Any] | None:

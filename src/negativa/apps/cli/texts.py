@@ -39,7 +39,7 @@ def understood(prompt: str | None, negatives: Sequence[str] | None, literal: boo
     cannot be read.
     """
     given = None if negatives is None else tuple(map(parse_negative, negatives))
-    notices = tuple(notice for one in given or () for notice in negation.doubled(one.condition))
+    notices = tuple(notice for one in given or () for notice in negation.doubled(one.text))
     if prompt is None or literal:
         return Texts(prompt, given, notices)
     split = negation.split(prompt)

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import safetensors.torch
 
-from negativa.denoisers.embeddings import archives, pictures
+from negativa.denoisers import archives
+from negativa.denoisers.embeddings import pictures
 from negativa.denoisers.embeddings.embedding import Embedding
 from negativa.denoisers.embeddings.layouts import PAIR, Held, understand
 from negativa.errors import InputError, OutputError, nearest

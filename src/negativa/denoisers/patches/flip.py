@@ -4,13 +4,14 @@
 
 K_i, V_i are of the words of a negative of weight w_i alone, without start, end and padding; a is the `strength`, beta the
 `offset`. Guo & Du 2025, arXiv 2508.10931. With a 1 and beta 0 it is how the extension NegPiP reads words of weights below
-zero; there the weight multiplies the embedding, here the value alone.
+zero; there the weight multiplies the embedding, here the value alone. The pictures of a negative are turned around
+too, among those that the pass sees itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -20,6 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from negativa.denoisers.patches.attention import attend, project
 from negativa.denoisers.patches.places import Company, Place
+from negativa.denoisers.patches.seeing import Picture, seeing, sights
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Flip:
             torch.cat([weight.expand(len(one)) for weight, one in zip(row, words, strict=True)])
             for row, words in zip(company.weights.T, company.words, strict=True)
         ]
+        seen = sights(self._turned(company))
         words = pad_sequence(rows, batch_first=True)  # rows, tokens, width
         factor = -self.strength * pad_sequence(weights, batch_first=True)[..., None]
         bias = pad_sequence([torch.full((len(one),), -self.offset, device=one.device) for one in rows], True, float("-inf"))
@@ -46,6 +49,15 @@ class Flip:
                 for layer, share in ((attn.to_k, 1), (attn.to_v, factor.to(words.dtype)))
             )
             open_ = torch.cat([bias.new_zeros(encoder_hidden_states.shape[:2]), bias], 1)
-            return project(attn, attend(attn, attn.to_q(hidden_states), k, v, open_))
+            q = attn.to_q(hidden_states)
+            return project(attn, seeing(attn, q, attend(attn, q, k, v, open_), seen))
 
         return processor
+
+    def _turned(self, company: Company) -> list[list[Picture]]:
+        """What each row sees, with the pictures of the negatives turned around."""
+        rows = [list(row) for row in company.pictures]
+        for shown, weights in zip(company.shown, company.weights, strict=bool(company.shown)):
+            for row, pictures, weight in zip(rows, shown, weights.tolist(), strict=True):
+                row += [replace(p, sign=-self.strength * weight, offset=-self.offset) for p in pictures if not p.blank]
+        return rows

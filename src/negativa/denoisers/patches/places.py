@@ -11,6 +11,8 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor
 
+from negativa.denoisers.patches.seeing import Picture
+
 #: What a patch changes: where words are read, where the picture looks at itself, or a whole block. One patch a place.
 Place = Literal["cross-attention", "self-attention", "block"]
 LAYERS: Final = {"cross-attention": "attn2", "self-attention": "attn1"}
@@ -21,13 +23,16 @@ class Company:
     """What the rows of a call read beside their own conditions, and the shape of what they see.
 
     `states`: for each condition, as the model reads it, (rows, tokens, width); `words`: for each row and condition the
-    tokens of the words alone, (tokens, width); `weights` (conditions, rows); `size`: height and width of the latents.
+    tokens of the words alone, (tokens, width); `weights` (conditions, rows); `size`: height and width of the latents;
+    `pictures`: what each row sees beside its own words, `shown`: for each condition, what each row sees beside its words.
     """
 
     states: Sequence[Tensor]
     words: Sequence[Sequence[Tensor]]
     weights: Tensor
     size: tuple[int, int]
+    pictures: Sequence[Sequence[Picture]] = ()
+    shown: Sequence[Sequence[Sequence[Picture]]] = ()
 
 
 class Patch(Protocol):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
-from negativa.denoisers.patches.attention import attend, project
+from negativa.denoisers.patches.attention import project
 from negativa.denoisers.patches.places import Company, Place
+from negativa.denoisers.patches.seeing import outcome, sights
 
 
 class Steering(ABC):
@@ -30,11 +32,11 @@ class Steering(ABC):
 
     def change(self, company: Company) -> Callable[..., Tensor]:
         weights = company.weights[:, :, None, None].float()
+        own, others = sights(company.pictures), list(zip_longest(company.states, map(sights, company.shown), fillvalue=()))
 
         def processor(attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
             q = attn.to_q(hidden_states)
-            read = (encoder_hidden_states, *company.states)
-            z, *others = (attend(attn, q, attn.to_k(one), attn.to_v(one)).float() for one in read)
-            return project(attn, self.steer(z, torch.stack(others), weights).to(q.dtype))
+            z, *away = (outcome(attn, q, *read).float() for read in ((encoder_hidden_states, own), *others))
+            return project(attn, self.steer(z, torch.stack(away), weights).to(q.dtype))
 
         return processor

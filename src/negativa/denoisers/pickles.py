@@ -16,7 +16,7 @@ import torch
 
 from negativa.errors import InputError
 
-LONGEST: Final = 10_000  # instructions; an embedding has about a hundred
+LONGEST: Final = 100_000  # instructions; an embedding has about a hundred, an adapter thirty for each of a thousand tensors
 STORAGES: Final = {
     "torch FloatStorage": torch.float32,
     "torch HalfStorage": torch.float16,
@@ -109,7 +109,7 @@ def interpret(stream: io.BytesIO, kinds: dict[str, torch.dtype] | None = None) -
     machine = Machine({} if kinds is None else kinds)
     for i, (operation, argument, _) in enumerate(pickletools.genops(stream)):
         if i > LONGEST:
-            raise InputError(f"has more than {LONGEST} instructions; an embedding has about a hundred")
+            raise InputError(f"has more than {LONGEST} instructions, which no file of tensors needs")
         if operation.name == "STOP":
             break
         _step(machine, operation.name, argument)
@@ -166,4 +166,4 @@ def _step(machine: Machine, operation: str, argument: Any) -> None:
         case "BINPERSID":
             stack.append(machine.stored(stack.pop()))
         case _:
-            raise InputError(f"holds the pickle instruction {operation}, which no embedding needs")
+            raise InputError(f"holds the pickle instruction {operation}, which no file of tensors needs")

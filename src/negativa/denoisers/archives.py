@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from negativa.denoisers.embeddings.pickles import Described, Storage, interpret
+from negativa.denoisers.pickles import Described, Storage, interpret
 from negativa.errors import InputError
 
 MAGIC: Final = 0x1950A86A20F9469CFC6C  # opens what torch wrote before its files were zip archives

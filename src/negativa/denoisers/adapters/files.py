@@ -1,0 +1,105 @@
+"""Adapter files: .safetensors, and torch's .bin without running what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import safetensors.torch
+from torch import Tensor
+
+from negativa.denoisers import archives
+from negativa.errors import InputError
+
+Kind = Literal["base", "plus", "full"]
+LARGEST: Final = 2**32  # bytes; those of Stable Diffusion XL have a quarter
+SUFFIXES: Final = (".safetensors", ".bin")
+PARTS: Final = ("image_proj", "ip_adapter")
+FACE: Final = "is a FaceID adapter, which reads a face's embedding in the place of a picture"
+#: By the width of the text that its model reads.
+FAMILIES: Final = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What an adapter's file says.
+
+    `projection` makes tokens of what the image encoder says, `layers` are the keys and values by number of the layer. `kind`
+    says what is read: the embedding of a picture ("base"), or all that is seen in it ("plus", "full"; faces among both).
+    `hash` has the first ten hexadecimal digits of the file's SHA-256.
+    """
+
+    kind: Kind
+    projection: Mapping[str, Tensor]
+    layers: Mapping[str, Tensor]
+    hash: str
+    path: Path
+
+    @property
+    def width(self) -> int:
+        """The width of what the image encoder must say."""
+        key, side = {"base": ("proj.weight", 1), "plus": ("proj_in.weight", 1), "full": ("proj.0.weight", 1)}[self.kind]
+        return self.projection[key].shape[side]
+
+    @property
+    def family(self) -> str:
+        """The model family that it was made for."""
+        widths = {value.shape[-1] for key, value in self.layers.items() if key.endswith("to_k_ip.weight") and value.ndim}
+        width = widths.pop() if len(widths) == 1 else 0
+        return FAMILIES.get(width, f"a model whose texts have the width {width}" if width else "another kind of model")
+
+
+def read(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read an adapter; nothing in its file is executed.
+
+    Raises `InputError` if there is no such file, it is damaged, or it is no adapter for pictures.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise InputError("is no file here")
+        if path.suffix.lower() not in SUFFIXES:
+            raise InputError(f"was given; allowed: a file that ends in {', '.join(SUFFIXES)}")
+        if path.stat().st_size > LARGEST:
+            raise InputError(f"is larger than {LARGEST >> 30} GB, which no adapter is")
+        raw = path.read_bytes()
+        data = safetensors.torch.load(raw) if path.suffix.lower() == ".safetensors" else archives.load(raw, LARGEST)
+        projection, layers = (_part(data, name) for name in PARTS)
+        return Checkpoint(_kind(projection), projection, layers, hashlib.sha256(raw).hexdigest()[:10], path)
+    except InputError as error:
+        raise InputError(f"adapter: {str(path)!r} {error}") from error
+    except OSError as error:
+        raise InputError(f"adapter: {str(path)!r} could not be read: {error.strerror or 'it is damaged'}") from error
+    except Exception as error:  # whatever the readers of both kinds of file say of damaged ones
+        raise InputError(f"adapter: {str(path)!r} is damaged, or no {path.suffix} file") from error
+
+
+def _part(data: Any, name: str) -> dict[str, Tensor]:
+    """One of the two tables of a file, which .safetensors writes into its keys."""
+    if isinstance(data, Mapping) and isinstance(data.get(name), Mapping):
+        found = {str(key): value for key, value in data[name].items() if isinstance(value, Tensor)}
+    else:
+        values = data.items() if isinstance(data, Mapping) else ()
+        found = {str(key).removeprefix(f"{name}."): value for key, value in values if str(key).startswith(f"{name}.")}
+    if not found:
+        raise InputError(f"is no adapter: it has no {name!r}; allowed: an IP-Adapter")
+    if not all(value.is_floating_point() and value.isfinite().all() for value in found.values()):
+        raise InputError(f"has values in {name!r} that are no finite numbers")
+    return found
+
+
+def _kind(projection: Mapping[str, Tensor]) -> Kind:
+    """Told by the keys, in the order in which diffusers tells them."""
+    if "proj.weight" in projection:
+        return "base"
+    if "proj.3.weight" in projection and "proj.0.weight" in projection:
+        return "full"
+    if "perceiver_resampler.proj_in.weight" in projection or "norm.weight" in projection:
+        raise InputError(f"{FACE}; allowed: base, Plus, Plus-Face and full-face")
+    if {"latents", "proj_in.weight", "proj_out.weight"} <= projection.keys():
+        return "plus"
+    raise InputError(f"has an 'image_proj' of {len(projection)} values that is not known; allowed: base, Plus, full-face")

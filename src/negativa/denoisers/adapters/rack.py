@@ -1,0 +1,113 @@
+"""The adapters of one model by name, read when a picture first needs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from negativa.denoisers.adapters.adapter import Adapter, fit
+from negativa.denoisers.adapters.encoder import Encoder, width_of
+from negativa.denoisers.adapters.files import Checkpoint, Kind, read
+from negativa.errors import InputError
+from negativa.plain.images import Blank, Image
+
+Place = str | os.PathLike[str]
+Given = Place | Mapping[str, Place] | Sequence[Place]
+OWN: Final = "ip_adapter"  # where a model's folder keeps its own
+BESIDE: Final = ("image_encoder", "../image_encoder", "../models/image_encoder", "../clip")  # from an adapter's folder
+INSIDE: Final = ("image_encoder", "clip")  # of a model's folder
+REMEMBERED: Final = 1024  # pictures whose tokens are kept
+
+
+class Adapters(Mapping[str, Adapter]):
+    """Those that are `given`, by name or as a list, and those in the model's `folder` under their files' names.
+
+    One of a list goes by its file's name without the ending, and the first of a kind by its kind too: "base", "plus" or
+    "full". `image_encoder` is a folder; without it the usual places are searched. Files that are given are read at once.
+    Raises `InputError` for a file that is no adapter.
+    """
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        given: Given = (),
+        folder: Path | None = None,
+        image_encoder: Place | None = None,
+    ) -> None:
+        self._unet, self._folder = unet, folder
+        self._encoder = None if image_encoder is None else Path(image_encoder)
+        self._sources: dict[str, Path | Checkpoint] = {}
+        several = [given] if isinstance(given, str | os.PathLike) else given
+        named = several.items() if isinstance(several, Mapping) else [(None, path) for path in several]
+        for name, path in named:
+            checkpoint = read(path)
+            self._sources[name or checkpoint.path.stem] = checkpoint
+            if name is None:
+                self._sources.setdefault(checkpoint.kind, checkpoint)
+        for path in sorted((folder / OWN).glob("*.safetensors")) if folder else ():
+            self._sources.setdefault(path.stem, path)
+        self._fitted: dict[str, Adapter] = {}
+        self._encoders: dict[Path, Encoder] = {}
+        self._tokens: dict[tuple[str, str], Tensor] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._sources
+
+    def __getitem__(self, name: str) -> Adapter:
+        """Raises `InputError` if its file is none for this model."""
+        if name not in self._fitted:
+            self._fitted[name] = fit(name, self._checkpoint(name), self._unet)
+        return self._fitted[name]
+
+    def tokens(self, picture: Image | Blank) -> Tensor:
+        """What its adapter makes of a picture, or of none: (tokens, width). Raises `InputError` if it cannot be read."""
+        key = picture.adapter, picture.kind if isinstance(picture, Blank) else picture.digest
+        if key not in self._tokens:
+            adapter = self[picture.adapter]
+            encoder = self._encoder_of(picture.adapter, adapter.kind)
+            if isinstance(picture, Blank):
+                seen = encoder.blank(picture.kind, adapter.kind)
+            else:
+                seen = encoder.features(picture.pixels(), adapter.kind)
+            if len(self._tokens) >= REMEMBERED:
+                del self._tokens[next(iter(self._tokens))]
+            self._tokens[key] = adapter.projection(seen)[0]
+        return self._tokens[key]
+
+    def _checkpoint(self, name: str) -> Checkpoint:
+        source = self._sources[name]
+        if isinstance(source, Path):
+            source = self._sources[name] = read(source)
+        return source
+
+    def _encoder_of(self, name: str, kind: Kind) -> Encoder:
+        """The encoder that an adapter was trained with. Raises `InputError` if there is none where it usually is."""
+        checkpoint = self._checkpoint(name)
+        usual = [checkpoint.path.parent / place for place in BESIDE]
+        usual += [self._folder / place for place in INSIDE] if self._folder else []
+        places = usual if self._encoder is None else [self._encoder]
+        widths = {place: width for place in places if (width := width_of(place, kind)) is not None}
+        if not widths:
+            searched = ", ".join(dict.fromkeys(str(place.resolve()) for place in places))
+            raise InputError(f"image encoder: {name!r} needs one, there is none in {searched}; allowed: a folder of CLIP's")
+        fitting = [place for place, width in widths.items() if width == checkpoint.width]
+        if not fitting:
+            place, width = next(iter(widths.items()))
+            raise InputError(
+                f"image encoder: {str(place)!r} says {width} numbers; the adapter {name!r} reads {checkpoint.width}"
+            )
+        place = fitting[0].resolve()
+        if place not in self._encoders:
+            self._encoders[place] = Encoder(place, self._unet.device, self._unet.dtype)
+        return self._encoders[place]

@@ -1,0 +1,98 @@
+"""What cross-attention reads out of a condition: its words, and its pictures through the keys and values of their adapters.
+
+    Z = softmax(Q K^T / sqrt(d)) V + sum_a w_a softmax(Q K_a^T / sqrt(d) + log(w / w_a)) s V_a
+
+K, V are of the words; K_a, V_a of the tokens of all pictures that adapter a reads, w the weight of the picture that a token is
+of, w_a the largest of them, s usually 1. One picture is read as in Ye et al. 2023, arXiv 2308.06721, equation 5, where w_a is
+the scale; several of one weight are read together, as in diffusers; and one whose weight goes to 0 goes out of sight.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from diffusers.models.attention_processor import Attention
+from torch import Tensor
+from torch.nn.functional import linear
+from torch.nn.utils.rnn import pad_sequence
+
+from negativa.denoisers.adapters.adapter import Adapter
+from negativa.denoisers.patches.attention import attend
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture, or what stands for none (`blank`), as an adapter sees it: tokens (tokens, width), and its weight, above 0.
+
+    `sign` multiplies its values (s), `offset` is added to its logits.
+    """
+
+    adapter: Adapter
+    tokens: Tensor
+    weight: float
+    blank: bool = False
+    sign: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What some `rows` of a call see through one adapter, filled up to the longest.
+
+    `tokens` (rows, tokens, width), `weights` (rows, 1, 1) are w_a; `bias`, `signs` (rows, tokens), None if they do nothing.
+    """
+
+    adapter: Adapter
+    rows: Tensor
+    tokens: Tensor
+    weights: Tensor
+    bias: Tensor | None
+    signs: Tensor | None
+
+    def __call__(self, attn: Attention, q: Tensor) -> Tensor:
+        """What the adapter adds to each of its rows, before the output projection."""
+        to_k, to_v = self.adapter.layers[attn]
+        v = linear(self.tokens, to_v)
+        v = v if self.signs is None else v * self.signs[..., None]
+        return self.weights * attend(attn, q[self.rows], linear(self.tokens, to_k), v, self.bias)
+
+
+def sights(rows: Sequence[Sequence[Picture]]) -> list[Sight]:
+    """The pictures of the rows of a call, adapter by adapter."""
+    return [_sight(adapter, rows) for adapter in dict.fromkeys(one.adapter for row in rows for one in row)]
+
+
+def outcome(attn: Attention, q: Tensor, states: Tensor, seen: Sequence[Sight]) -> Tensor:
+    """Z before the output projection, (rows, positions, width), for words that are encoded as `states`."""
+    return seeing(attn, q, attend(attn, q, attn.to_k(states), attn.to_v(states)), seen)
+
+
+def seeing(attn: Attention, q: Tensor, z: Tensor, seen: Sequence[Sight]) -> Tensor:
+    """What was read of the words, with what is seen of the pictures; rows without one stay as they are, bit for bit."""
+    for sight in seen:
+        z = z.index_add(0, sight.rows, sight(attn, q))
+    return z
+
+
+def _sight(adapter: Adapter, rows: Sequence[Sequence[Picture]]) -> Sight:
+    mine = {i: found for i, row in enumerate(rows) if (found := [one for one in row if one.adapter is adapter])}
+    largest = {i: max(one.weight for one in row) for i, row in mine.items()}
+    like = next(iter(mine.values()))[0].tokens
+
+    def filled(number: Callable[[int, Picture], float], rest: float) -> Tensor:
+        each = [torch.cat([like.new_full((len(one.tokens),), number(i, one)) for one in row]) for i, row in mine.items()]
+        return pad_sequence(each, batch_first=True, padding_value=rest)
+
+    bias = filled(lambda i, one: math.log(one.weight / largest[i]) + one.offset, -math.inf)
+    signs = filled(lambda _, one: one.sign, 1.0)
+    return Sight(
+        adapter=adapter,
+        rows=torch.tensor(list(mine), device=like.device),
+        tokens=pad_sequence([torch.cat([one.tokens for one in row]) for row in mine.values()], batch_first=True),
+        weights=like.new_tensor(list(largest.values()))[:, None, None],
+        bias=bias if bias.any() else None,
+        signs=None if bool((signs == 1).all()) else signs,
+    )
