@@ -316,7 +316,7 @@ class TestActing:
         found = seeing.denoiser.predict(latents, [500.0] * 2, mixed)
         assert torch.equal(found[0], plain[0]) and not torch.equal(found[1], plain[1])
 
-    @pytest.mark.parametrize("rule", ["perp_neg", "sld", "ccfg", "nag", "vsf", "nasa", "ong", "negtome", "pag"])
+    @pytest.mark.parametrize("rule", ["perp_neg", "sld", "apg", "nag", "vsf", "nasa", "ong", "negtome", "pag"])
     def test_rules_hear_it_by_weight_and_window_and_leave_the_network_as_it_was(self, seeing, rule: str) -> None:
         unet = seeing.denoiser.unet
         before, state = insides(unet), {name: value.clone() for name, value in unet.state_dict().items()}
@@ -326,6 +326,11 @@ class TestActing:
         assert not any(self.same(a, b) for i, a in enumerate(made) for b in made[:i])
         assert not any(one.receipt.notices for one in made)
         assert insides(unet) == before and all(torch.equal(value, state[name]) for name, value in unet.state_dict().items())
+
+    def test_words_below_zero_beside_references(self, seeing) -> None:
+        recipe = BASE.replace(prompt="a man (hat:-1)", rule="negtome", negative=AWAY, images=Image(SHOWN), steps=5)
+        made = [seeing.generate(recipe.replace(prompt=prompt)) for prompt in (recipe.prompt, "a man")]
+        assert not self.same(*made)
 
     def test_also_after_a_run_that_ends_in_the_middle_of_the_network(self, seeing) -> None:
         unet = seeing.denoiser.unet

@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from negativa.denoisers.patches.attention import attend, project
 from negativa.denoisers.patches.places import Company, Place
-from negativa.denoisers.patches.seeing import Picture, seeing, sights
+from negativa.denoisers.patches.seeing import Picture, outcome, seeing, sights
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,16 @@ class Flip:
         bias = pad_sequence([torch.full((len(one),), -self.offset, device=one.device) for one in rows], True, float("-inf"))
 
         def processor(attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+            q, (read, references) = attn.to_q(hidden_states), encoder_hidden_states.tensor_split([len(words)])
             k, v = (
-                torch.cat([layer(encoder_hidden_states), layer(words) * share], 1)
+                torch.cat([layer(read), layer(words) * share], 1)
                 for layer, share in ((attn.to_k, 1), (attn.to_v, factor.to(words.dtype)))
             )
-            open_ = torch.cat([bias.new_zeros(encoder_hidden_states.shape[:2]), bias], 1)
-            q = attn.to_q(hidden_states)
-            return project(attn, seeing(attn, q, attend(attn, q, k, v, open_), seen))
+            open_ = torch.cat([bias.new_zeros(read.shape[:2]), bias], 1)
+            z = attend(attn, q[: len(words)], k, v, open_)
+            if len(references):  # rows that another patch reads, which turn nothing around
+                z = torch.cat([z, outcome(attn, q[len(words) :], references, [])])
+            return project(attn, seeing(attn, q, z, seen))
 
         return processor
 
@@ -58,6 +61,6 @@ class Flip:
         """What each row sees, with the pictures of the negatives turned around."""
         rows = [list(row) for row in company.pictures]
         for shown, weights in zip(company.shown, company.weights, strict=bool(company.shown)):
-            for row, pictures, weight in zip(rows, shown, weights.tolist(), strict=True):
+            for row, pictures, weight in zip(rows, shown, weights.tolist(), strict=False):  # references follow the rows
                 row += [replace(p, sign=-self.strength * weight, offset=-self.offset) for p in pictures if not p.blank]
         return rows
