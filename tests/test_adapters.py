@@ -10,11 +10,13 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 import negativa
 from negativa import Image, InputError, Negative, Recipe
 from negativa.denoisers.adapters import read
 from negativa.denoisers.adapters.adapter import Adapter, fit
+from negativa.denoisers.adapters.encoder import Encoder, width_of
 from negativa.denoisers.patches.flip import Flip
 from negativa.denoisers.patches.nag import Normalized
 from negativa.denoisers.patches.places import Company
@@ -349,6 +351,21 @@ class TestPlaces:
         adapter = Path(shutil.copy(models / "base.safetensors", tmp_path))
         studio = negativa.load(str(folder), adapters=[adapter], image_encoder=models / "image_encoder")
         studio.complete(BASE.replace(images=Image(SHOWN)))
+
+    def test_a_whole_clip_will_do(self, tmp_path: Path) -> None:
+        sizes = {"hidden_size": files.SEEN, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+        vision = CLIPVisionConfig(image_size=files.SIDE, patch_size=16, projection_dim=files.WIDTH, **sizes)
+        text = CLIPTextConfig(vocab_size=9, projection_dim=files.WIDTH, **sizes)
+        model = CLIPModel(
+            CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=files.WIDTH)
+        ).eval()
+        model.half().save_pretrained(tmp_path)
+        encoder = Encoder(tmp_path, torch.device("cpu"), torch.float32)
+        assert [width_of(tmp_path, kind) for kind in ("base", "plus")] == [files.WIDTH, files.SEEN]
+        pixels = encoder._processor(SHOWN, return_tensors="pt").pixel_values
+        with torch.no_grad():
+            pooled = model.float().vision_model(pixels).pooler_output
+            torch.testing.assert_close(encoder.features(SHOWN, "base"), model.visual_projection(pooled))
 
     def test_the_processor_beside_it_is_used(self, models: Path, folder: Path, tmp_path: Path, seeing) -> None:
         adapter = Path(shutil.copy(models / "base.safetensors", tmp_path))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from typer.testing import CliRunner
 
 import negativa
@@ -49,9 +50,10 @@ def test_an_axis_sets_its_knob_and_nothing_else(written: str) -> None:
     assert len(set(table.columns)) == len(table.columns)
 
 
-def test_every_field_of_a_recipe_is_an_axis() -> None:
+def test_every_field_of_a_recipe_is_an_axis(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
     sound = {"prompt": "x", "negative": "x", "sampler": "euler", "rule": "none", "window": "0:0.5", "nothing": "zeros"}
-    sound |= {"wrappers": "rescale", "syntax": "plain", "emphasis": "comfy"}
+    sound |= {"wrappers": "rescale", "syntax": "plain", "emphasis": "comfy", "images": str(tmp_path / "x.png")}
     for name in Recipe().to_dict().keys() - {"knobs"}:
         (table,) = lay_sweep(BASE, [f"{name}={sound.get(name, '64')}"])
         assert table.recipes[0][0].replace(**{name: getattr(BASE, name)}) == BASE
