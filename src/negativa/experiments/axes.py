@@ -18,9 +18,10 @@ from typing import Any, Final
 
 from negativa import rules
 from negativa.errors import InputError, nearest
-from negativa.plain.conditions import Negative, window
+from negativa.plain.conditions import Negative
 from negativa.plain.knobs import KNOBS
 from negativa.plain.recipe import Recipe
+from negativa.plain.windows import window
 
 FIELDS: Final = tuple(field.name for field in fields(Recipe) if field.name != "knobs")
 OF_NEGATIVES: Final = {"negative-weight": "weight", "negative-start": "start", "negative-stop": "stop"}
@@ -70,7 +71,7 @@ class Axis:
             return bool(recipe.negative)
         if ":" not in self.name or self._searched == KNOB:
             return True
-        texts = [recipe.prompt] if self._searched == "prompt" else [one.condition for one in recipe.negative]
+        texts = [recipe.prompt] if self._searched == "prompt" else [one.text for one in recipe.negative]
         return any(self._search in text for text in texts)
 
     def change(self, recipe: Recipe, value: Any) -> Recipe:
@@ -86,7 +87,10 @@ class Axis:
         if self._searched == "prompt":
             return recipe.replace(prompt=recipe.prompt.replace(self._search, value))
         return recipe.replace(
-            negative=tuple(replace(one, condition=one.condition.replace(self._search, value)) for one in recipe.negative)
+            negative=tuple(
+                replace(one, condition=one.condition.replace(self._search, value)) if isinstance(one.condition, str) else one
+                for one in recipe.negative
+            )
         )
 
     @property
@@ -180,7 +184,7 @@ def _label(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.12g}"
     if isinstance(value, Negative):
-        return value.condition
+        return value.text or value.label
     if isinstance(value, tuple | list):
         return (":" if all(isinstance(one, int | float) for one in value) else ", ").join(map(_label, value)) or "none"
     return str(value) or "none"

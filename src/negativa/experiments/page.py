@@ -149,7 +149,8 @@ def _entry(table: Table, row: str, column: str, cell: Cell | None) -> dict[str, 
     recipe = receipt.recipe
     facts = {name: value for name, value in recipe.to_dict().items() if name != "negative"}
     negatives = [
-        one.condition + (f" (weight {one.weight:g}, {one.start:g} to {one.stop:g})" if one != type(one)(one.condition) else "")
+        (one.text or one.label)
+        + (f" (weight {one.weight:g}, {one.start:g} to {one.stop:g})" if one != type(one)(one.condition) else "")
         for one in recipe.negative
     ]
     facts = {"prompt": recipe.prompt, "negative": "\n".join(negatives) or "none"} | facts

@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 from negativa.errors import InputError, nearest
 from negativa.plain.images import Blank, Image, check_weight, is_picture
 from negativa.plain.knobs import number, text
-from negativa.plain.windows import check_window, inside, window  # noqa: F401
+from negativa.plain.windows import check_window, inside
 
 NothingKind = Literal["empty", "zeros", "dropped"]
 NOTHINGS: Final[dict[NothingKind, str]] = {
