@@ -15,8 +15,8 @@ $(READY): pyproject.toml constraints.txt
 run: setup          ## the README's first example
 	$(BIN)/python examples/mustache.py
 
-test: setup         ## behaviour
-	$(BIN)/python -m pytest
+test: setup         ## behaviour, in two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: setup        ## style, types, layers
 	$(BIN)/ruff check .
