@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import cache
 from pathlib import Path
 
 from negativa import Recipe
@@ -29,17 +30,25 @@ SENTENCES = (
 )
 
 
-def rate(make: Here, recipe: Recipe, unwanted: str, seeds: range) -> Estimate:
-    """The share of pictures that show what is unwanted."""
+MAKE = Here()
+
+
+@cache
+def drawn(recipe: Recipe, seeds: range) -> list[Shot]:
+    """The pictures of a recipe; several sentences come to the same one."""
     recipes = [recipe.replace(seed=seed, steps=STEPS) for seed in seeds]
-    shots = [Shot(one.image, recipes[one.index]) for one in make(recipes) if one.image]
-    return mean(build(f"presence:{unwanted}").score(shots))
+    return [Shot(one.image, recipes[one.index]) for one in MAKE(recipes) if one.image]
+
+
+def rate(recipe: Recipe, unwanted: str, seeds: range) -> Estimate:
+    """The share of pictures that show what is unwanted."""
+    return mean(build(f"presence:{unwanted}").score(drawn(recipe, seeds)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=100)
-    seeds, make = range(FIRST, FIRST + parser.parse_args().seeds), Here()
+    seeds = range(FIRST, FIRST + parser.parse_args().seeds)
     lines = [
         "# “Without”, understood and taken literally",
         "",
@@ -53,7 +62,7 @@ def main() -> None:
     for sentence, unwanted, plain in SENTENCES:
         split = negation.split(sentence)
         recipes = Recipe(plain), Recipe(sentence), Recipe(split.prompt, split.negatives)
-        found = [rate(make, recipe, unwanted, seeds) for recipe in recipes]
+        found = [rate(recipe, unwanted, seeds) for recipe in recipes]
         cells = " | ".join(f"{one.value:.0%} ({one.low:.0%} to {one.high:.0%})" for one in found)
         lines.append(f"| {sentence} | {cells} |")
         print(lines[-1], flush=True)
