@@ -1,4 +1,4 @@
-"""Writes a pipeline as the single file that Stable Diffusion was first published as: the names of CompVis' code."""
+"""Writes a pipeline as the single file that its family was first published as: the names of CompVis' and Stability's code."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors.torch import save_file
 
 UNET = [
     (r"^time_embedding\.linear_1", "time_embed.0"),
     (r"^time_embedding\.linear_2", "time_embed.2"),
+    (r"^add_embedding\.linear_1", "label_emb.0.0"),
+    (r"^add_embedding\.linear_2", "label_emb.0.2"),
     (r"^conv_in", "input_blocks.0.0"),
     (r"^conv_norm_out", "out.0"),
     (r"^conv_out", "out.2"),
@@ -38,10 +40,22 @@ VAE = [
     ("conv_shortcut", "nin_shortcut"),
     ("conv_norm_out", "norm_out"),
 ]
+SECOND = [
+    (r"^text_model\.encoder\.layers", "transformer.resblocks"),
+    (r"^text_model\.embeddings\.token_embedding", "token_embedding"),
+    (r"^text_model\.embeddings\.position_embedding\.weight", "positional_embedding"),
+    (r"^text_model\.final_layer_norm", "ln_final"),
+    (r"^text_projection\.weight", "text_projection"),
+    (r"layer_norm(\d)", r"ln_\1"),
+    (r"mlp\.fc1", "mlp.c_fc"),
+    (r"mlp\.fc2", "mlp.c_proj"),
+    ("self_attn", "attn"),
+]
 
 
-def write_single_file(pipeline: StableDiffusionPipeline, path: Path) -> None:
-    """One .safetensors with "model.diffusion_model.", "first_stage_model." and "cond_stage_model." weights."""
+def write_single_file(pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline, path: Path) -> None:
+    """One .safetensors with "model.diffusion_model.", "first_stage_model.", "cond_stage_model." or "conditioner." weights."""
+    twice = isinstance(pipeline, StableDiffusionXLPipeline)
     each = pipeline.unet.config.layers_per_block + 1
     blocks = len(pipeline.vae.config.block_out_channels)
     weights: dict[str, torch.Tensor] = {}
@@ -52,7 +66,10 @@ def write_single_file(pipeline: StableDiffusionPipeline, path: Path) -> None:
         weights["first_stage_model." + _vae(name, blocks)] = value[:, :, None, None] if was_convolution else value
     for name, value in pipeline.text_encoder.state_dict().items():
         old = name if name.startswith("text_model.") else f"text_model.{name}"
-        weights["cond_stage_model.transformer." + old] = value
+        weights[("conditioner.embedders.0.transformer." if twice else "cond_stage_model.transformer.") + old] = value
+    if twice:
+        second = _second(pipeline.text_encoder_2.state_dict())
+        weights |= {f"conditioner.embedders.1.model.{name}": value for name, value in second.items()}
     save_file({name: value.contiguous() for name, value in weights.items()}, path)
 
 
@@ -72,6 +89,20 @@ def _unet(name: str, each: int) -> str:
         for new, old in RESNET:
             name = re.sub(rf"\b{new}\b", old, name)
     return name
+
+
+def _second(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """OpenCLIP's names; queries, keys and values are one matrix there, and the projection is turned around."""
+    found: dict[str, torch.Tensor] = {}
+    for name, value in weights.items():
+        joined = re.sub(r"q_proj\.(weight|bias)", r"in_proj_\1", name)
+        if joined != name:
+            value = torch.cat([weights[name.replace("q_proj", part)] for part in ("q_proj", "k_proj", "v_proj")])
+        for new, old in SECOND:
+            joined = re.sub(new, old, joined)
+        if not re.search("[kv]_proj", joined):
+            found[joined] = value.T if joined == "text_projection" else value
+    return found
 
 
 def _vae(name: str, blocks: int) -> str:

@@ -42,6 +42,7 @@ def test_a_hub_id_is_read_from_the_hubs_cache(folder: Path, monkeypatch: pytest.
     result = negativa.load("someone/tiny-model").generate(RECIPE)
     assert result.receipt.recipe.model == "someone/tiny-model"
     ((name, patterns),) = asked
+    assert "text_encoder_2/*.safetensors" in patterns
     assert name == "someone/tiny-model" and not any(pattern.endswith((".bin", ".ckpt", "*")) for pattern in patterns)
 
 

@@ -35,7 +35,7 @@ AXES = {  # as written -> the recipes it stands for
     "sampler=" + ",".join(SAMPLERS): [BASE.replace(sampler=name) for name in SAMPLERS],
     "steps=10,20": [BASE.replace(steps=steps) for steps in (10, 20)],
     "model=terrarium": [BASE.replace(model="terrarium")],
-    "nothing=empty|zeros": [BASE, BASE.replace(nothing="zeros")],
+    "nothing=empty|zeros": [BASE.replace(nothing=kind) for kind in ("empty", "zeros")],
     "width=64,128": [BASE.replace(width=width) for width in (64, 128)],
     "prompt=a house|a man, smiling": [BASE.replace(prompt=text) for text in ("a house", "a man, smiling")],
     "prompt:man=man|woman": [BASE, BASE.replace(prompt="portrait of a woman")],

@@ -111,7 +111,7 @@ class Studio:
                 yield self._finish(running.key, kept.pop(running.key), running, running.latents)
 
     def complete(self, recipe: Recipe) -> Recipe:
-        """The recipe with this model's name, scale and size where it leaves them open.
+        """The recipe with this model's name, scale, nothing and size where it leaves them open.
 
         Raises `InputError` for a rule, sampler, model or size that this studio does not have.
         """
@@ -119,7 +119,7 @@ class Studio:
             raise InputError(f"model: {recipe.model!r} was given; this studio has {self.denoiser.name!r}")
         mine, factor = self.denoiser, self.denoiser.factor
         scale = mine.scale if rules.has_scale(recipe) else None
-        own = {"model": mine.name, "scale": scale, "width": mine.size, "height": mine.size}
+        own = {"model": mine.name, "scale": scale, "nothing": mine.nothing, "width": mine.size, "height": mine.size}
         own["emphasis"] = EMPHASIS[recipe.syntax]
         recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
         self._networks.check(recipe)

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
 from huggingface_hub import snapshot_download
-from transformers import CLIPTextModel, CLIPTokenizer
+from safetensors import safe_open
+from transformers import CLIPTokenizer
 
 from negativa.denoisers.adapters import Adapters, Given
 from negativa.denoisers.denoiser import Denoiser
 from negativa.denoisers.embeddings import Shelf
 from negativa.denoisers.exact import Exact
+from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.sd import StableDiffusion
+from negativa.denoisers.sdxl import StableDiffusionXL
 from negativa.errors import InputError, ModelError, nearest
 from negativa.exact import COMPASS, Mixture
+from negativa.plain.conditions import NothingKind
 
 BUILT_IN: Final[dict[str, Path | Mixture]] = {
     "terrarium": Path(__file__).parent.parent / "terrarium" / "weights",
     "exact": COMPASS,
 }
-USUAL_SCALE: Final = 7.5  # of guidance, for Stable Diffusion 1 and 2
 SCALES: Final = {"terrarium": 3.5}  # of guidance, where the usual one is not the best
 PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
-PARTS: Final = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+ALLOWED: Final = "Stable Diffusion 1.x or 2.x, or the base model of XL"
 WANTED: Final = [
     "*.json",
     "*.txt",
@@ -37,9 +40,14 @@ WANTED: Final = [
     "unet/*.safetensors",
     "vae/*.safetensors",
     "text_encoder/*.safetensors",
+    "text_encoder_2/*.safetensors",
 ]
 UNWANTED: Final = ["*.fp16.*", "*.bf16.*", "*non_ema*"]
 WEIGHTS: Final = "diffusion_pytorch_model.safetensors"
+#: How the weights of Stable Diffusion XL's second text encoder begin in a single file: those of its base model, of its refiner.
+SECOND: Final = ("conditioner.embedders.1.model.", "conditioner.embedders.0.model.")
+#: What diffusers puts in the place of a negative prompt that is not given, by `force_zeros_for_empty_prompt`.
+NOTHING: Final[dict[bool | None, NothingKind]] = {True: "zeros", False: "empty"}
 
 
 def open_model(
@@ -93,56 +101,72 @@ def _download(model: str) -> Path:
         ) from error
 
 
-def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> StableDiffusion:
+def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> LatentDiffusion:
     index = _index(name, folder)
-    absent = [part for part in PARTS if part not in index or not (folder / part).is_dir()]
-    if absent or "text_encoder_2" in index:
-        family = index.get("_class_name", "unknown")
-        raise ModelError(f"model: {name!r} is a {family} without the parts {absent}; allowed: Stable Diffusion 1.x or 2.x")
-    for part in ("unet", "vae", "text_encoder"):
+    family = StableDiffusionXL if "text_encoder_2" in index else StableDiffusion
+    wanted = (*family.networks, *family.tokenizers, "scheduler")
+    if absent := [part for part in wanted if part not in index or not (folder / part).is_dir()]:
+        what = index.get("_class_name", "unknown")
+        raise ModelError(f"model: {name!r} is a {what} without the parts {absent}; allowed: {ALLOWED}")
+    for part in family.networks:
         _refuse_pickle(name, folder / part)
     try:
-        unet, vae, text_encoder = (
-            kind.from_pretrained(folder, subfolder=part, torch_dtype=dtype, use_safetensors=True).to(device)
-            for kind, part in ((UNet2DConditionModel, "unet"), (AutoencoderKL, "vae"), (CLIPTextModel, "text_encoder"))
-        )
-        if not any((folder / "tokenizer" / file).is_file() for file in ("tokenizer.json", "vocab.json")):
-            raise FileNotFoundError("its tokenizer has no vocabulary")  # transformers would make an empty one
-        tokenizer = CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer")
+        parts = {
+            part: kind.from_pretrained(folder, subfolder=part, torch_dtype=dtype, use_safetensors=True).to(device)
+            for part, kind in family.networks.items()
+        }
+        for part in family.tokenizers:
+            if not any((folder / part / file).is_file() for file in ("tokenizer.json", "vocab.json")):
+                raise FileNotFoundError(f"its {part} has no vocabulary")  # transformers would make an empty one
+            parts[part] = CLIPTokenizer.from_pretrained(folder, subfolder=part)
         scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
         if not isinstance(scheduler, dict) or "num_train_timesteps" not in scheduler:
             raise ValueError("its scheduler has no schedule")  # diffusers would take its defaults
     except Exception as error:  # a damaged file comes out of four libraries, one of which raises bare Exception
         raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}") from error
-    return _assembled(name, _hash(folder / "unet" / WEIGHTS), unet, vae, text_encoder, tokenizer, scheduler)
+    return _assembled(name, _hash(folder / "unet" / WEIGHTS), family, parts, scheduler, index)
 
 
-def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype, config: str | None) -> StableDiffusion:
+def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype, config: str | None) -> LatentDiffusion:
     if path.suffix.lower() != ".safetensors":
         why = "a pickle, which can run code when it is read" if path.suffix.lower() in PICKLES else "not a model file"
         raise ModelError(f"model: {name!r} is {why}; allowed: .safetensors")
-    from diffusers import StableDiffusionPipeline  # slow to import, and needed here alone
+    import diffusers  # its pipelines are slow to import, and needed here alone
 
     try:
-        pipeline = StableDiffusionPipeline.from_single_file(
-            str(path), config=config, torch_dtype=dtype, safety_checker=None, feature_extractor=None
-        ).to(device)
+        with safe_open(path, "pt") as weights:
+            base, refiner = (any(key.startswith(one) for key in weights.keys()) for one in SECOND)  # noqa: SIM118
+        if refiner:
+            raise ValueError(f"it is the refiner of Stable Diffusion XL; allowed: {ALLOWED}")
+        family = StableDiffusionXL if base else StableDiffusion
+        unwanted = {"safety_checker": None, "feature_extractor": None} if family is StableDiffusion else {}
+        kind = getattr(diffusers, family.pipeline)
+        pipeline = kind.from_single_file(str(path), config=config, torch_dtype=dtype, **unwanted).to(device)
     except Exception as error:  # as above
         raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}") from error
-    parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.tokenizer)
-    return _assembled(name, _hash(path), *parts, dict(pipeline.scheduler.config))
+    parts = {part: getattr(pipeline, part) for part in (*family.networks, *family.tokenizers)}
+    return _assembled(name, _hash(path), family, parts, dict(pipeline.scheduler.config), pipeline.config)
 
 
-def _assembled(name: str, digest: str, unet, vae, text_encoder, tokenizer, scheduler: dict[str, Any]) -> StableDiffusion:
+def _assembled(
+    name: str,
+    digest: str,
+    family: type[LatentDiffusion],
+    parts: Mapping[str, Any],
+    scheduler: Mapping[str, Any],
+    index: Mapping[str, Any],
+) -> LatentDiffusion:
     """The parts as one model. Raises `ModelError` if they do not fit together, as those of an inpainting model."""
-    fits = (
-        unet.config.in_channels == unet.config.out_channels == vae.config.latent_channels
-        and unet.config.cross_attention_dim == text_encoder.config.hidden_size
-        and isinstance(unet.config.sample_size, int)
+    if not family.fits(parts):
+        raise ModelError(f"model: the parts of {name!r} are not those of text-to-image {family.family}")
+    return family(
+        name=name,
+        hash=digest,
+        scale=SCALES.get(name, family.usual_scale),
+        nothing=NOTHING.get(index.get("force_zeros_for_empty_prompt"), family.usual_nothing),
+        scheduler=scheduler,
+        **parts,
     )
-    if not fits:
-        raise ModelError(f"model: the parts of {name!r} are not those of text-to-image Stable Diffusion 1.x or 2.x")
-    return StableDiffusion(name, digest, unet, vae, text_encoder, tokenizer, scheduler, SCALES.get(name, USUAL_SCALE))
 
 
 def _index(name: str, folder: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from negativa.plain.conditions import Words
+from negativa.plain.conditions import NothingKind, Words
 from negativa.plain.images import Blank, Image
 from negativa.plain.passes import Pass
 
@@ -24,6 +24,7 @@ class Denoiser(Protocol):
     factor: int  # pixels a latent stands for, each way
     size: int  # width and height the model was trained for, pixels
     scale: float  # of guidance, where a recipe leaves it open
+    nothing: NothingKind  # what stands where no text is, where a recipe leaves it open
     scheduler: Mapping[str, Any]  # configuration of its noise schedule
     patches: Mapping[str, Any]  # those that it can carry out by name; each has a `place`, and a pass one patch a place
     adapters: Mapping[str, Any]  # what reads images, by name; each has a `hash`

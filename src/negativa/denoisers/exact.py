@@ -15,7 +15,7 @@ from torch import Tensor
 from negativa.errors import InputError
 from negativa.exact import Mixture
 from negativa.plain import images
-from negativa.plain.conditions import Condition, Words
+from negativa.plain.conditions import Condition, NothingKind, Words
 from negativa.plain.passes import Pass
 
 SCHEDULE: Final = {  # as Stable Diffusion was trained
@@ -50,6 +50,7 @@ class Exact:
     def __post_init__(self) -> None:
         self.hash, self.device, self.dtype = self.mixture.hash, "cpu", "float64"
         self.factor, self.size, self.scale = SIDE, SIDE, 2.0
+        self.nothing: NothingKind = "empty"
         self.patches: Mapping[str, Any] = {}
         self.adapters: Mapping[str, Any] = {}
         self._flow = self.prediction == "flow_prediction"

@@ -7,49 +7,56 @@ moves back to a comma that is near, and never parts the vectors of one learned w
     no-norm     w z
     comfy       e + w (z - e), where e is what the encoder says at that place of the empty text
 
-z is the encoder's last hidden state, w the weight. The first two are those of AUTOMATIC1111's web UI, the third is ComfyUI's.
+z is the encoder's last hidden state, or the one before it, w the weight. The first two are those of AUTOMATIC1111's web UI,
+the third is ComfyUI's. What is pooled has no weights.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 import torch
-from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from negativa.denoisers.embeddings import Embedding, merge
+from negativa.denoisers.encoding import Encoding, Part, Unit
 from negativa.plain.conditions import Emphasis
 
 COMMA_WITHIN: Final = 20  # tokens that a cut may move back to a comma
 MOST: Final = 16  # chunks of a text
-Part = tuple[str, float]  # a stretch of text and its weight
-Unit = list[tuple[int, float]]  # tokens that stay together, each with its weight
 
 
 @dataclass(frozen=True)
 class ClipTexts:
-    """A tokenizer and its encoder, reading texts of any length."""
+    """A tokenizer and its encoder, reading texts of any length; `penultimate` reads the state before the last."""
 
     tokenizer: CLIPTokenizer
-    encoder: CLIPTextModel
+    encoder: CLIPTextModel | CLIPTextModelWithProjection
+    penultimate: bool = False
 
     def chunks(self, stretches: Sequence[Sequence[Part]]) -> list[Unit]:
         """The tokens of a text, chunk after chunk, from one to `MOST`; every stretch begins a chunk of its own."""
         return self._all(stretches)[:MOST]
 
-    def states(self, chunks: Sequence[Unit], emphasis: Emphasis, room: int) -> Tensor:
-        """What the encoder says, (tokens, width), for `room` chunks; the empty text stands in those that are left over."""
+    def encoding(self, chunks: Sequence[Unit], emphasis: Emphasis, room: int) -> Encoding:
+        """What the encoder says of `room` chunks; the empty text stands in those that are left over."""
         filled = [*chunks, *([[]] * (room - len(chunks)))]
-        return torch.cat([self._weighted(chunk, emphasis) for chunk in filled])
+        said = [self._weighted(chunk, emphasis) for chunk in filled]
+        return Encoding(torch.cat([one.states for one in said]), said[0].pooled)
 
     def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
         """The end of a text that is longer than `MOST` chunks, "" if it is not."""
         beyond = [token for chunk in self._all(stretches)[MOST:] for token, _ in chunk]
         return self.tokenizer.decode(beyond)
+
+    def learning(self, embedding: Embedding) -> ClipTexts:
+        """The same with the tokens of an embedding. Raises `InputError` if it is of another family."""
+        merge(self.tokenizer, self.encoder, embedding)
+        return replace(self)
 
     @property
     def _length(self) -> int:
@@ -98,28 +105,32 @@ class ClipTexts:
                 return after
         return []
 
-    def _weighted(self, chunk: Unit, emphasis: Emphasis) -> Tensor:
-        z = self._encoded([token for token, _ in chunk])
+    def _weighted(self, chunk: Unit, emphasis: Emphasis) -> Encoding:
+        said = self._encoded([token for token, _ in chunk])
+        z = said.states
         weights = torch.ones(len(z), 1, dtype=z.dtype, device=z.device)
         weights[1 : 1 + len(chunk), 0] = torch.tensor([weight for _, weight in chunk], dtype=z.dtype)
         if bool((weights == 1).all()):
-            return z
+            return said
         if emphasis == "comfy":
-            empty = self._encoded([])
-            return empty + weights * (z - empty)
+            empty = self._encoded([]).states
+            return replace(said, states=empty + weights * (z - empty))
         weighted = weights * z
         mean = weighted.float().mean()
         restored = emphasis == "original" and mean.abs() > 1e-12
-        return weighted * (z.float().mean() / mean).to(z.dtype) if restored else weighted
+        return replace(said, states=weighted * (z.float().mean() / mean).to(z.dtype) if restored else weighted)
 
-    def _encoded(self, tokens: list[int]) -> Tensor:
-        """What the encoder says of one chunk, (tokens, width); each is read alone, so that no other can change it."""
+    def _encoded(self, tokens: list[int]) -> Encoding:
+        """What the encoder says of one chunk; each is read alone, so that no other can change it."""
         read = [self.tokenizer.bos_token_id, *tokens[: self._length], self.tokenizer.eos_token_id]
         filled = read + [self.tokenizer.pad_token_id] * (self._length + 2 - len(read))
         place = self.encoder.device
         masked = getattr(self.encoder.config, "use_attention_mask", False)
         mask = torch.tensor([[1] * len(read) + [0] * (len(filled) - len(read))], device=place) if masked else None
-        return self.encoder(torch.tensor([filled], device=place), attention_mask=mask).last_hidden_state[0]
+        said = self.encoder(torch.tensor([filled], device=place), attention_mask=mask, output_hidden_states=self.penultimate)
+        states = said.hidden_states[-2] if self.penultimate else said.last_hidden_state
+        pooled = getattr(said, "text_embeds", None)
+        return Encoding(states[0], None if pooled is None else pooled[0])
 
 
 def _tokens(units: Sequence[Unit]) -> int:

@@ -33,7 +33,8 @@ class Recipe:
     those that are not given take the rule's defaults. `wrappers` are what the rule is wrapped in, the first innermost:
     "rescale", "interval:low=0.3:high=5". `window` (start, stop) bounds all negatives, on top of their own; "noun" and
     "adjective" are published ones. `nothing` says what stands where no text is given. `width` and `height` are pixels.
-    `scale`, `width`, `height` and `model` may be None: the studio's model fills them in (`scale` for rules that have one).
+    `scale`, `nothing`, `width`, `height` and `model` may be None: the studio's model fills them in (`scale` for rules that have
+    one).
     `weaker` is the model that rules like autoguidance move away from: a name, folder, file or hub id. Names of rules, knobs,
     wrappers and models are checked by the studio, which knows them. `syntax` says how weights and schedules are written in
     the texts, `emphasis` what weights do there; None is what belongs to the syntax.
@@ -50,7 +51,7 @@ class Recipe:
     knobs: tuple[tuple[str, float], ...]
     wrappers: tuple[str, ...]
     window: tuple[float, float]
-    nothing: NothingKind
+    nothing: NothingKind | None
     width: int | None
     height: int | None
     model: str | None
@@ -72,7 +73,7 @@ class Recipe:
         knobs: Knobs = None,
         wrappers: str | Sequence[str] = (),
         window: str | Sequence[float] = (0.0, 1.0),
-        nothing: NothingKind = "empty",
+        nothing: NothingKind | None = None,
         width: int | None = None,
         height: int | None = None,
         model: str | None = None,
@@ -90,7 +91,7 @@ class Recipe:
             "knobs": _knobs(knobs),
             "wrappers": _wrappers(wrappers),
             "window": windows.window(window),
-            "nothing": Nothing(nothing).kind,
+            "nothing": None if nothing is None else Nothing(nothing).kind,
             "model": None if model is None else text("model", model),
             "weaker": None if weaker is None else text("weaker", weaker),
             "syntax": one_of("syntax", syntax, SYNTAXES),

@@ -79,7 +79,7 @@ def blended(name: str, named: Mapping[str, Blend], predictions: Mapping[str, Any
 
 @lru_cache(maxsize=1024)
 def _passes(recipe: Recipe, step: int) -> tuple[tuple[str, Blend], ...]:
-    nothing = Nothing(recipe.nothing)
+    nothing = Nothing(recipe.nothing or "empty")
 
     def blend(field: str, text: str) -> Blend:
         return tuple((_pass(field, one, recipe, nothing), one.weight) for one in read(text, recipe.syntax, step, recipe.steps))

@@ -61,7 +61,7 @@ def check(
     for one in recipe.negative:
         print(f"negative: {one.label}, weight {one.weight:g}, from {one.start:g} to {one.stop:g} of the steps")
     if not recipe.negative:
-        print(f"negative: none; what guides away is {NOTHINGS[recipe.nothing]}")
+        print(f"negative: none; what guides away is {NOTHINGS[recipe.nothing or studio.denoiser.nothing]}")
     for notice in (said := (*texts.notices, *said_of(recipe, studio.denoiser))):
         print(f"notice: {notice}")
     if not said:

@@ -44,8 +44,8 @@ def models() -> None:
     """List the models that need no download, and what else --model takes."""
     _row("terrarium", "a small Stable Diffusion of portraits and houses, 128x128, shipped with this package")
     _row("exact", "a mixture of four labelled Gaussians whose truth is known: north, east, south, west")
-    _row("FOLDER", "a diffusers folder of Stable Diffusion 1.x or 2.x, safetensors")
-    _row("FILE", "a single .safetensors file of Stable Diffusion 1.x or 2.x")
+    _row("FOLDER", "a diffusers folder of Stable Diffusion 1.x, 2.x or XL, safetensors")
+    _row("FILE", "a single .safetensors file of Stable Diffusion 1.x, 2.x or XL")
     _row("OWNER/NAME", "a Hugging Face id, fetched from the hub once")
 
 

@@ -32,7 +32,9 @@ Wrap = Annotated[
 Window = Annotated[
     str | None, typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act, or noun or adjective.")
 ]
-Nothing = Annotated[str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped.")]
+Nothing = Annotated[
+    str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped; the model's own if not given.")
+]
 Width = Annotated[int | None, typer.Option(help=KNOBS["width"].help)]
 Height = Annotated[int | None, typer.Option(help=KNOBS["height"].help)]
 Model = Annotated[str | None, typer.Option(help="terrarium, exact, a folder, a .safetensors file, or a hub id.")]

@@ -1,0 +1,92 @@
+"""Conditions as a model's text encoders read them, with embeddings in the place of their words."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Final
+
+import torch
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from negativa.denoisers.embeddings import Shelf
+from negativa.denoisers.encoding import Encoding, Texts
+from negativa.plain.conditions import Condition, Nothing, Words, text_of
+
+TOKEN: Final = re.compile(r"<[^<>\s]+>")  # as learned tokens are written
+REMEMBERED: Final = 1024  # distinct texts whose encodings are kept
+
+
+@dataclass(kw_only=True)
+class Reading(ABC):
+    """The half of a `Denoiser` that reads texts; each distinct one is encoded once."""
+
+    tokenizer: CLIPTokenizer
+    shelf: Shelf = field(default_factory=Shelf)
+    _encodings: dict[tuple[Words | Nothing, int], Encoding] = field(default_factory=dict, repr=False)
+
+    @abstractmethod
+    def read_by(self) -> Texts:
+        """What reads the model's texts."""
+
+    def __post_init__(self) -> None:
+        self._texts = self.read_by()
+
+    def chunks(self, words: Words) -> int:
+        return len(self._texts.chunks(self._written(words)))
+
+    def learned(self, words: Words) -> dict[str, str]:
+        found = [one for chunk in words.stretches for text, _ in chunk for one in self.shelf.written(text)[1]]
+        return {one.bare: one.hash for one in found}
+
+    def unread(self, words: Words) -> str:
+        return self._texts.unread(self._written(words))
+
+    def unknown(self, words: Words) -> list[str]:
+        texts = [text for chunk in self._written(words) for text, _ in chunk]
+        found = dict.fromkeys(token for text in texts for token in TOKEN.findall(text))
+        return [token for token in found if len(self.tokenizer.tokenize(token)) > 1]
+
+    def _written(self, words: Words) -> list[list[tuple[str, float]]]:
+        """The stretches of a text with the tokens of embeddings in the place of their words; new ones join the encoder.
+
+        Raises `InputError` for an embedding of another family.
+        """
+        written: list[list[tuple[str, float]]] = []
+        for chunk in words.stretches:
+            parts = [(*self.shelf.written(text), weight) for text, weight in chunk]
+            for embedding in (one for _, found, _ in parts for one in found):
+                if embedding.tokens[0] not in self.tokenizer.get_added_vocab():
+                    self._texts = self._texts.learning(embedding)
+            written.append([(text, weight) for text, _, weight in parts])
+        return written
+
+    def _embedding(self, condition: Condition, room: int) -> Tensor:
+        """What the network reads of a condition's text, (tokens, width), for so many chunks."""
+        return self._encoding(condition, room).states
+
+    def _encoding(self, condition: Condition, room: int) -> Encoding:
+        text = text_of(condition)
+        if (text, room) not in self._encodings:
+            if len(self._encodings) >= REMEMBERED:
+                del self._encodings[next(iter(self._encodings))]
+            self._encodings[text, room] = self._encode(text, room)
+        return self._encodings[text, room]
+
+    def _encode(self, text: Words | Nothing, room: int) -> Encoding:
+        match text:
+            case Words():
+                return self._texts.encoding(self._texts.chunks(self._written(text)), text.emphasis, room)
+            case Nothing(kind):
+                empty = self._texts.encoding([], "original", room)
+                return {"empty": empty, "dropped": empty.dropped(), "zeros": empty.zeros()}[kind]
+        raise TypeError(text)
+
+    def _words(self, condition: Condition) -> Tensor:
+        """What the encoder says of the words themselves, (tokens, width): without the start, the end and what fills up."""
+        text = text_of(condition)
+        read = self._texts.chunks(self._written(text)) if isinstance(text, Words) else [[]]
+        states = self._texts.encoding(read, "original", 0).states.unflatten(0, (len(read), -1))
+        return torch.cat([chunk[1 : 1 + len(tokens)] for chunk, tokens in zip(states, read, strict=True)])
