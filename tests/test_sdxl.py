@@ -73,7 +73,7 @@ def tiny_xl(folder: Path, channels: int = 4) -> StableDiffusionXLPipeline:
     )
     with torch.no_grad():  # otherwise what the U-Net is told beside the latents hardly moves it
         for layer in (unet.add_embedding.linear_1, unet.add_embedding.linear_2):
-            layer.weight.mul_(4.0)
+            layer.weight.mul_(2.0)
     schedule = DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,

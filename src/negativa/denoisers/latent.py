@@ -59,7 +59,7 @@ class LatentDiffusion(Reading):
         )
 
     def beside(self, read: Sequence[Encoding], size: tuple[int, int]) -> dict[str, Tensor] | None:
-        """What the U-Net is told of each row beside its latents, of that height and width, and what it reads."""
+        """What the U-Net is told of each row beside what it reads and its latents, whose height and width are `size`."""
         return None
 
     def __post_init__(self) -> None:
