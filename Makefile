@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check fix bench report kills studies pages frontier
+.PHONY: setup run test check fix bench report kills studies pages negation-report without frontier
 
 setup: $(READY)
 

@@ -305,7 +305,7 @@ class TestPlaces:
         assert made.receipt.adapters == {"plus": read(models / "plus.safetensors").hash}
 
     def test_a_model_without_one_says_so(self, studio) -> None:
-        with pytest.raises(InputError, match="has no adapter 'base'; an adapter that is given"):
+        with pytest.raises(InputError, match="has no adapter 'base'; allowed: one given with --adapter FILE"):
             studio.generate(BASE.replace(negative=Image(SHOWN)))
         with pytest.raises(InputError, match="image: 'exact' reads none"):
             negativa.load("exact").generate(Recipe("north", images=Image(SHOWN)))

@@ -147,6 +147,6 @@ class LatentDiffusion(Reading):
     @torch.inference_mode()
     def look_at(self, image: Image | Blank) -> None:
         if image.adapter not in self.adapters:
-            names = nearest(image.adapter, self.adapters) if self.adapters else "an adapter that is given to the model"
+            names = nearest(image.adapter, self.adapters) if self.adapters else "allowed: one given with --adapter FILE"
             raise InputError(f"image: the model {self.name!r} has no adapter {image.adapter!r}; {names}")
         self.adapters.tokens(image)
