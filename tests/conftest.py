@@ -40,14 +40,28 @@ def tiny_pipeline(prediction: str, channels: int = 4) -> StableDiffusionPipeline
         attention_head_dim=2,
         norm_num_groups=4,
     )
-    vae = AutoencoderKL(
+    pipeline = StableDiffusionPipeline(
+        tiny_vae(), CLIPTextModel(text), tokenizer, unet, schedule(prediction), None, None, requires_safety_checker=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def tiny_vae(**settings: float) -> AutoencoderKL:
+    """An untrained autoencoder of 32x32 pictures, latent factor 2."""
+    return AutoencoderKL(
         block_out_channels=(8, 16),
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
         norm_num_groups=4,
         sample_size=32,
+        **settings,
     )
-    schedule = DDIMScheduler(
+
+
+def schedule(prediction: str = "epsilon") -> DDIMScheduler:
+    """The noise schedule of Stable Diffusion."""
+    return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
@@ -56,11 +70,6 @@ def tiny_pipeline(prediction: str, channels: int = 4) -> StableDiffusionPipeline
         steps_offset=1,
         prediction_type=prediction,
     )
-    pipeline = StableDiffusionPipeline(
-        vae, CLIPTextModel(text), tokenizer, unet, schedule, None, None, requires_safety_checker=False
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 @pytest.fixture(scope="session", params=["epsilon", "v_prediction"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
@@ -19,7 +19,7 @@ from negativa.plain.conditions import Nothing, Words
 from negativa.sampling.passes import passes_of
 from negativa.training.tokenizer import learn
 from tests import adapter_files, embedding_files, test_adapters, test_parity
-from tests.conftest import WORDS
+from tests.conftest import WORDS, schedule, tiny_vae
 from tests.original_layout import write_single_file
 from tests.test_inside import ATTENDED, WORSE, insides
 
@@ -63,27 +63,12 @@ def tiny_xl(folder: Path, channels: int = 4) -> StableDiffusionXLPipeline:
         cross_attention_dim=sum(WIDTHS),
         norm_num_groups=4,
     )
-    vae = AutoencoderKL(
-        block_out_channels=(8, 16),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        norm_num_groups=4,
-        sample_size=32,
-        scaling_factor=0.13025,
-    )
+    vae = tiny_vae(scaling_factor=0.13025)
     with torch.no_grad():  # otherwise what the U-Net is told beside the latents hardly moves it
         for layer in (unet.add_embedding.linear_1, unet.add_embedding.linear_2):
             layer.weight.mul_(2.0)
-    schedule = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
     return StableDiffusionXLPipeline(
-        vae, CLIPTextModel(texts[0]), CLIPTextModelWithProjection(texts[1]), tokenizer, second, unet, schedule
+        vae, CLIPTextModel(texts[0]), CLIPTextModelWithProjection(texts[1]), tokenizer, second, unet, schedule()
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -13,12 +13,15 @@ import safetensors.torch
 from torch import Tensor
 
 from negativa.denoisers import archives
+from negativa.denoisers.files import load
 from negativa.errors import InputError
 
 Kind = Literal["base", "plus", "full"]
 LARGEST: Final = 2**32  # bytes; those of Stable Diffusion XL have a quarter
-SUFFIXES: Final = (".safetensors", ".bin")
-PARTS: Final = ("image_proj", "ip_adapter")
+READERS: Final[dict[str, Callable[[bytes], Any]]] = {
+    ".safetensors": safetensors.torch.load,
+    ".bin": lambda raw: archives.load(raw, LARGEST),
+}
 FACE: Final = "is a FaceID adapter, which reads a face's embedding in the place of a picture"
 #: By the width of the text that its model reads.
 FAMILIES: Final = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
@@ -59,23 +62,13 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
     Raises `InputError` if there is no such file, it is damaged, or it is no adapter for pictures.
     """
     path = Path(path)
-    try:
-        if not path.is_file():
-            raise InputError("is no file here")
-        if path.suffix.lower() not in SUFFIXES:
-            raise InputError(f"was given; allowed: a file that ends in {', '.join(SUFFIXES)}")
-        if path.stat().st_size > LARGEST:
-            raise InputError(f"is larger than {LARGEST >> 30} GB, which no adapter is")
-        raw = path.read_bytes()
-        data = safetensors.torch.load(raw) if path.suffix.lower() == ".safetensors" else archives.load(raw, LARGEST)
-        projection, layers = (_part(data, name) for name in PARTS)
-        return Checkpoint(_kind(projection), projection, layers, hashlib.sha256(raw).hexdigest()[:10], path)
-    except InputError as error:
-        raise InputError(f"adapter: {str(path)!r} {error}") from error
-    except OSError as error:
-        raise InputError(f"adapter: {str(path)!r} could not be read: {error.strerror or 'it is damaged'}") from error
-    except Exception as error:  # whatever the readers of both kinds of file say of damaged ones
-        raise InputError(f"adapter: {str(path)!r} is damaged, or no {path.suffix} file") from error
+    raw, (kind, projection, layers) = load("adapter", path, READERS, _understood, LARGEST)
+    return Checkpoint(kind, projection, layers, hashlib.sha256(raw).hexdigest()[:10], path)
+
+
+def _understood(data: Any) -> tuple[Kind, dict[str, Tensor], dict[str, Tensor]]:
+    projection, layers = (_part(data, name) for name in ("image_proj", "ip_adapter"))
+    return _kind(projection), projection, layers
 
 
 def _part(data: Any, name: str) -> dict[str, Tensor]:

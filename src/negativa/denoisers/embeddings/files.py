@@ -15,6 +15,7 @@ from negativa.denoisers import archives
 from negativa.denoisers.embeddings import pictures
 from negativa.denoisers.embeddings.embedding import Embedding
 from negativa.denoisers.embeddings.layouts import PAIR, Held, understand
+from negativa.denoisers.files import load
 from negativa.errors import InputError, OutputError, nearest
 from negativa.language.files import whole
 
@@ -100,19 +101,4 @@ def convert(
 
 def _held(path: Path) -> tuple[bytes, Held]:
     """The bytes of a file and what they say."""
-    try:
-        if not path.is_file():
-            raise InputError("is no file here")
-        reader = READERS.get(path.suffix.lower())
-        if reader is None:
-            raise InputError(f"was given; allowed: a file that ends in {', '.join(READERS)}")
-        if path.stat().st_size > LARGEST:
-            raise InputError(f"is larger than {LARGEST >> 20} MB, which no embedding is")
-        raw = path.read_bytes()
-        return raw, understand(reader(raw))
-    except InputError as error:
-        raise InputError(f"embedding: {str(path)!r} {error}") from error
-    except OSError as error:
-        raise InputError(f"embedding: {str(path)!r} could not be read: {error.strerror or 'it is damaged'}") from error
-    except Exception as error:  # whatever the readers of five kinds of file say of damaged ones
-        raise InputError(f"embedding: {str(path)!r} is damaged, or no {path.suffix} file") from error
+    return load("embedding", path, READERS, understand, LARGEST)
