@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from negativa import rules
@@ -32,6 +34,8 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
         if not any(one.acts_at(step, recipe.steps) for step in range(recipe.steps)):
             why = "its weight is 0" if one.weight == 0 else _no_step(recipe, one.start, one.stop)
             said.append(f"the image {one.name!r} has no effect: {why}")
+    said += [f"the LoRA {file!r} has no effect: its weight is 0" for file, weight in recipe.loras if weight == 0]
+    said += [f"embeddings: no text says a word of {file!r}; it has no effect" for file in _unsaid(recipe, denoiser)]
     if recipe.no_image != "trained" and not pictures:
         said.append(f"no_image: no pass reads an image; {recipe.no_image!r} has no effect")
     for field, words in texts_of(recipe):
@@ -49,6 +53,16 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     elif named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative and not pictures:
         said.append("the prompt is empty and there is no negative: the scale has no effect")
     return tuple(said)
+
+
+def _unsaid(recipe: Recipe, denoiser: Denoiser) -> Iterator[str]:
+    """The embedding files, folders aside, that no text of a recipe reads."""
+    texts = [words for _, words in texts_of(recipe)]
+
+    def words_of(*files: str) -> list[tuple[str, str]]:
+        return [one for words in texts for one in denoiser.learned(replace(words, embeddings=files)).items()]
+
+    return (file for file in recipe.embeddings if Path(file).is_file() and words_of(file) == words_of())
 
 
 def _same(named: Mapping[str, Blend], asked: Mapping[str, list[Pass]], one: str, other: str) -> bool:

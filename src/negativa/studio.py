@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from negativa import rules
@@ -145,6 +146,7 @@ class Studio:
             reproducible=self._reproducible,
             embeddings={name: digest for _, words in texts_of(recipe) for name, digest in self.denoiser.learned(words).items()},
             adapters=self._adapters(recipe),
+            loras={Path(file).stem: self.denoiser.lora(file).hash for file, weight in recipe.loras if weight != 0},
             versions=_versions(),
             device=self.denoiser.device,
             dtype=self.denoiser.dtype,
@@ -222,5 +224,5 @@ def device_of(name: str | None) -> torch.device:
 
 @cache
 def _versions() -> dict[str, str]:
-    packages = ("negativa", "torch", "diffusers", "transformers")
+    packages = ("negativa", "torch", "diffusers", "transformers", "peft")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}

@@ -48,6 +48,10 @@ class Denoiser(Protocol):
         """Read an image, or what stands for none, through its adapter. Raises `InputError` if that cannot be done."""
         ...
 
+    def lora(self, file: str) -> Any:
+        """The LoRA of a file, read once; it has a `hash`. Raises `InputError` if it is none for this model."""
+        ...
+
     def chunks(self, words: Words) -> int:
         """How many chunks of the model's encoder a text takes, 0 for a model that cannot weigh words."""
         ...

@@ -112,6 +112,9 @@ class Exact:
     def look_at(self, image: images.Image | images.Blank) -> None:
         raise InputError(f"image: {self.name!r} reads none; allowed: a model with an adapter")
 
+    def lora(self, file: str) -> Any:
+        raise InputError(f"lora: {self.name!r} has no weights that {file!r} could change; allowed: a model that has")
+
     def chunks(self, words: Words) -> int:
         return 0
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from negativa.denoisers.adapters import Adapters
 from negativa.denoisers.encoding import Encoding
+from negativa.denoisers.loras import Lora, Loras
 from negativa.denoisers.patches import PATCHES
 from negativa.denoisers.patches.places import Company, Patch, inside
 from negativa.denoisers.patches.seeing import Picture
@@ -71,6 +72,7 @@ class LatentDiffusion(Reading):
         self.device, self.dtype = str(self.unet.device), str(self.unet.dtype).removeprefix("torch.")
         self.patches = PATCHES
         self.adapters = Adapters(self.unet)
+        self.loras = Loras({part: getattr(self, part) for part in self.networks if part != "vae"}, self.family)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.size = self.unet.config.sample_size * self.factor
 
@@ -82,14 +84,15 @@ class LatentDiffusion(Reading):
         alike: dict[Hashable, list[int]] = {}
         for i, one in enumerate(passes):
             kind = tuple((patch.name, patch.numbers, len(patch.against)) for patch in one.patches)
-            alike.setdefault((kind, one.room), []).append(i)
+            alike.setdefault((kind, one.room, one.loras), []).append(i)
         predicted = torch.empty(len(passes), *latents[0].shape)
         for rows in alike.values():
-            predicted[rows] = self._predict(*([given[i] for i in rows] for given in (latents, timesteps, passes)))
+            with self.loras.put(passes[rows[0]].loras):
+                predicted[rows] = self._predict(*([given[i] for i in rows] for given in (latents, timesteps, passes)))
         return predicted
 
     def _predict(self, latents: list[Tensor], timesteps: list[float], passes: list[Pass]) -> Tensor:
-        """Rows of equal room whose patches differ in nothing but the conditions that they read."""
+        """Rows of equal room and LoRAs whose patches differ in nothing but the conditions that they read."""
         conditions: list[Condition] = [one.condition for one in passes]
         against = [[one.patches[place].against for one in passes] for place in range(len(passes[0].patches))]
         for patch, others in zip(passes[0].patches, against, strict=True):
@@ -143,6 +146,9 @@ class LatentDiffusion(Reading):
         pixels = self.vae.decode(scaled, return_dict=False)[0][0].float()
         levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
         return pillow.fromarray(levels.permute(1, 2, 0).cpu().numpy())
+
+    def lora(self, file: str) -> Lora:
+        return self.loras[file]
 
     @torch.inference_mode()
     def look_at(self, image: Image | Blank) -> None:

@@ -13,6 +13,7 @@ from transformers import CLIPTokenizer
 
 from negativa.denoisers.embeddings import Shelf
 from negativa.denoisers.encoding import Encoding, Texts
+from negativa.denoisers.loras import Acting, Loras
 from negativa.plain.conditions import Condition, Nothing, Words, text_of
 
 TOKEN: Final = re.compile(r"<[^<>\s]+>")  # as learned tokens are written
@@ -25,7 +26,9 @@ class Reading(ABC):
 
     tokenizer: CLIPTokenizer
     shelf: Shelf = field(default_factory=Shelf)
-    _encodings: dict[tuple[Words | Nothing, int], Encoding] = field(default_factory=dict, repr=False)
+    loras: Loras = field(init=False, repr=False)
+    _shelves: dict[tuple[str, ...], Shelf] = field(default_factory=dict, repr=False)
+    _encodings: dict[tuple[Words | Nothing, int, Acting], Encoding] = field(default_factory=dict, repr=False)
 
     @abstractmethod
     def read_by(self) -> Texts:
@@ -38,7 +41,8 @@ class Reading(ABC):
         return len(self._texts.chunks(self._written(words)))
 
     def learned(self, words: Words) -> dict[str, str]:
-        found = [one for chunk in words.stretches for text, _ in chunk for one in self.shelf.written(text)[1]]
+        shelf = self._shelf_of(words)
+        found = [one for chunk in words.stretches for text, _ in chunk for one in shelf.written(text)[1]]
         return {one.bare: one.hash for one in found}
 
     def unread(self, words: Words) -> str:
@@ -55,13 +59,24 @@ class Reading(ABC):
         Raises `InputError` for an embedding of another family.
         """
         written: list[list[tuple[str, float]]] = []
+        shelf = self._shelf_of(words)
         for chunk in words.stretches:
-            parts = [(*self.shelf.written(text), weight) for text, weight in chunk]
+            parts = [(*shelf.written(text), weight) for text, weight in chunk]
             for embedding in (one for _, found, _ in parts for one in found):
                 if embedding.tokens[0] not in self.tokenizer.get_added_vocab():
                     self._texts = self._texts.learning(embedding)
             written.append([(text, weight) for text, _, weight in parts])
         return written
+
+    def _shelf_of(self, words: Words) -> Shelf:
+        """The embeddings that are words of a text: its own before the model's.
+
+        Its own have tokens that no other text can hold. Raises `InputError` for a file that cannot be read.
+        """
+        if words.embeddings not in self._shelves:
+            own = words.embeddings
+            self._shelves[own] = Shelf(*own, *self.shelf.places, apart=True) if own else self.shelf
+        return self._shelves[words.embeddings]
 
     def _embedding(self, condition: Condition, room: int) -> Tensor:
         """What the network reads of a condition's text, (tokens, width), for so many chunks."""
@@ -69,11 +84,12 @@ class Reading(ABC):
 
     def _encoding(self, condition: Condition, room: int) -> Encoding:
         text = text_of(condition)
-        if (text, room) not in self._encodings:
+        key = text, room, self.loras.acting
+        if key not in self._encodings:
             if len(self._encodings) >= REMEMBERED:
                 del self._encodings[next(iter(self._encodings))]
-            self._encodings[text, room] = self._encode(text, room)
-        return self._encodings[text, room]
+            self._encodings[key] = self._encode(text, room)
+        return self._encodings[key]
 
     def _encode(self, text: Words | Nothing, room: int) -> Encoding:
         match text:

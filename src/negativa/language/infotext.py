@@ -71,7 +71,7 @@ class Infotext:
 
 
 def write(receipt: Receipt) -> str:
-    """The text for a picture of ours. Negatives are joined by commas; weights and images stand in our own chunk only."""
+    """The text for a picture of ours. Negatives are joined by commas; weights, images and LoRAs stand in our own chunk only."""
     recipe = receipt.recipe
     settings = {
         "Steps": recipe.steps,
@@ -83,6 +83,7 @@ def write(receipt: Receipt) -> str:
         "Model": recipe.model,
         "Emphasis": EMPHASES.get(recipe.emphasis or "", ""),
         "TI hashes": ", ".join(f"{name}: {digest}" for name, digest in receipt.embeddings.items()),
+        "Lora hashes": ", ".join(f"{name}: {digest}" for name, digest in receipt.loras.items()),
         "RNG": "CPU",
         "Version": f"negativa {receipt.versions.get('negativa', '')}".strip(),
     }

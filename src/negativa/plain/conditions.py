@@ -33,11 +33,13 @@ class Words:
     """A text as the model's own encoder reads it.
 
     `chunks` are set where it has weights or breaks: what begins a chunk of the encoder's own, in stretches with weights.
+    `embeddings` are files and folders whose names are words of it, beside those that the model was loaded with.
     """
 
     text: str
     chunks: tuple[Chunk, ...] = ()
     emphasis: Emphasis = "original"
+    embeddings: tuple[str, ...] = ()
 
     @property
     def stretches(self) -> tuple[Chunk, ...]:

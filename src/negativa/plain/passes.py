@@ -37,13 +37,15 @@ class Patch:
 class Pass:
     """One run of the network: what it is conditioned on, what is changed inside, and the model's name if it is another.
 
-    `room` is how many chunks its texts take: those of one recipe take equally many.
+    `room` is how many chunks its texts take: those of one recipe take equally many. `loras` are the LoRA files that change the
+    network, each with its weight, never 0.
     """
 
     condition: Condition
     patches: tuple[Patch, ...] = ()
     model: str | None = None
     room: int = 1
+    loras: tuple[tuple[str, float], ...] = ()
 
     @property
     def rows(self) -> int:

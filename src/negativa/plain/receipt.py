@@ -18,7 +18,7 @@ class Receipt:
     `rows_run` those run for it first (a row that several pictures share is counted for one of them). `seconds` is the
     time from its first step to its picture. `notices` are sentences about what had no effect or was cut. `embeddings` are
     the learned words that it read from files, each with the first twelve digits of the file's hash, `adapters` what read its
-    images, with the first ten.
+    images, with the first ten; `loras` the LoRAs that changed its network, with the first twelve digits of what they hold.
     """
 
     recipe: Recipe
@@ -34,6 +34,7 @@ class Receipt:
     reproducible: bool = False
     embeddings: Mapping[str, str] = field(default_factory=dict)
     adapters: Mapping[str, str] = field(default_factory=dict)
+    loras: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the recipe's hash beside it."""

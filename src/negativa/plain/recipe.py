@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from negativa.errors import InputError, nearest
 from negativa.plain import samplers, windows
 from negativa.plain.conditions import EMPHASES, SYNTAXES, Emphasis, Negative, Nothing, NothingKind
+from negativa.plain.files import Paths, Weighed, paths, weighed
 from negativa.plain.images import Image, is_picture
 from negativa.plain.knobs import KNOBS, number, one_of, text
 
@@ -37,7 +38,9 @@ class Recipe:
     one).
     `weaker` is the model that rules like autoguidance move away from: a name, folder, file or hub id. Names of rules, knobs,
     wrappers and models are checked by the studio, which knows them. `syntax` says how weights and schedules are written in
-    the texts, `emphasis` what weights do there; None is what belongs to the syntax.
+    the texts, `emphasis` what weights do there; None is what belongs to the syntax. `embeddings` are files, or folders of
+    them, whose names are words of the texts. `loras` are LoRA files that change the model in every pass, each with a weight
+    from -10 to 10, 1 if it is not given; a weaker model is not changed.
     Raises `InputError` for a value of the wrong type or out of range.
     """
 
@@ -60,6 +63,8 @@ class Recipe:
     emphasis: Emphasis | None
     images: tuple[Image, ...]
     no_image: str
+    embeddings: tuple[str, ...]
+    loras: tuple[tuple[str, float], ...]
 
     def __init__(
         self,
@@ -82,6 +87,8 @@ class Recipe:
         emphasis: Emphasis | None = None,
         images: Images = None,
         no_image: str = "trained",
+        embeddings: Paths = None,
+        loras: Weighed = None,
     ) -> None:
         values: dict[str, Any] = {
             "prompt": text("prompt", prompt),
@@ -98,6 +105,8 @@ class Recipe:
             "emphasis": None if emphasis is None else one_of("emphasis", emphasis, EMPHASES),
             "images": _images(images),
             "no_image": text("no_image", no_image),
+            "embeddings": paths("embeddings", embeddings),
+            "loras": weighed(loras),
         }
         numbers = {"seed": seed, "steps": steps, "scale": scale, "width": width, "height": height}
         values |= {name: KNOBS[name].check(name, value) for name, value in numbers.items()}
@@ -117,6 +126,8 @@ class Recipe:
         values["knobs"] = dict(self.knobs)
         values["wrappers"] = list(self.wrappers)
         values["window"] = list(self.window)
+        values["embeddings"] = list(self.embeddings)
+        values["loras"] = [list(one) for one in self.loras]
         return values
 
     def to_json(self) -> str:

@@ -51,17 +51,21 @@ class Networks:
         return predicted
 
     def check(self, recipe: Recipe) -> None:
-        """Raise `InputError` for a pass or image that the main network, or the weaker one's, cannot run or read."""
+        """Raise `InputError` for a pass, image or LoRA that the main network, or the weaker one's, cannot run or read."""
         asked = asked_of(recipe)
         if WEAKER in asked and recipe.weaker is None:
             raise InputError(f"weaker: none was given; the rule {recipe.rule!r} needs a model to move away from")
         for field, words in texts_of(recipe):
             if not self._main.chunks(words) and words.chunks:
                 raise InputError(f"{field}: weights or breaks were given; the model {self._main.name!r} allows none")
+            if not self._main.chunks(words) and words.embeddings:
+                raise InputError(f"embeddings: they were given with {self._main.name!r}; allowed: a model that reads words")
         for one in (one for passes in asked.values() for one in passes):
             mine = self._main if one.model is None else self._other(one.model)
             for image in images_of(one):
                 mine.look_at(image)
+            for file, _ in one.loras:
+                mine.lora(file)
             for patch in one.patches:
                 if patch.name not in mine.patches:
                     raise InputError(f"model: {mine.name!r} has no attention inside; allowed with {patch.name!r}: one that has")

@@ -80,13 +80,15 @@ def blended(name: str, named: Mapping[str, Blend], predictions: Mapping[str, Any
 @lru_cache(maxsize=1024)
 def _passes(recipe: Recipe, step: int) -> tuple[tuple[str, Blend], ...]:
     nothing = Nothing(recipe.nothing or "empty")
+    loras = tuple((path, weight) for path, weight in recipe.loras if weight != 0)
 
     def blend(field: str, text: str) -> Blend:
-        return tuple((_pass(field, one, recipe, nothing), one.weight) for one in read(text, recipe.syntax, step, recipe.steps))
+        clauses = read(text, recipe.syntax, step, recipe.steps)
+        return tuple((replace(_pass(field, one, recipe, nothing), loras=loras), one.weight) for one in clauses)
 
     positive = blend("prompt", recipe.prompt)
-    weaker = tuple((replace(one, model=recipe.weaker), weight) for one, weight in positive)
-    named = [(POSITIVE, positive), (WORSE, positive), (WEAKER, weaker), (NOTHING, ((Pass(nothing), 1.0),))]
+    weaker = tuple((replace(one, model=recipe.weaker, loras=()), weight) for one, weight in positive)
+    named = [(POSITIVE, positive), (WORSE, positive), (WEAKER, weaker), (NOTHING, ((Pass(nothing, loras=loras), 1.0),))]
     return (*named, *((negative(i), blend("negative", one.text)) for i, one in enumerate(recipe.negative)))
 
 
@@ -96,14 +98,15 @@ def _pass(field: str, clause: Clause, recipe: Recipe, nothing: Nothing) -> Pass:
     below = [(text.strip(" ,"), weight) for chunk in clause.chunks for text, weight in chunk if weight < 0]
     if any(not text for text, _ in below):
         raise InputError(f"{field}: a weight below zero stands without a word; allowed: (word:-1)")
-    flipped = tuple((Words(text), -weight) for text, weight in below)
+    flipped = tuple((Words(text, embeddings=recipe.embeddings), -weight) for text, weight in below)
     patches = (Patch("flip", FLIP, flipped),) if flipped else ()
     texts = [text for chunk in chunks for text, _ in chunk]
     if not "".join(texts).strip():
         return Pass(nothing, patches)
     plain = len(chunks) == 1 and all(weight == 1 for _, weight in chunks[0])
     emphasis = recipe.emphasis or EMPHASIS[recipe.syntax]
-    return Pass(Words("".join(texts)) if plain else Words(" ".join(texts), chunks, emphasis), patches)
+    words = Words("".join(texts)) if plain else Words(" ".join(texts), chunks, emphasis)
+    return Pass(replace(words, embeddings=recipe.embeddings), patches)
 
 
 @lru_cache(maxsize=1024)

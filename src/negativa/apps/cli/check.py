@@ -9,7 +9,7 @@ import typer
 from negativa.apps.cli import compare, options
 from negativa.apps.cli.images import parse_adapters, parse_image, together
 from negativa.apps.cli.screen import progress
-from negativa.apps.cli.texts import understood
+from negativa.apps.cli.texts import parse_lora, understood
 
 SEEDS = 4  # of a measurement
 
@@ -39,6 +39,7 @@ def check(
     adapter: options.Adapters = None,
     image_encoder: options.ImageEncoder = None,
     embeddings: options.Embeddings = None,
+    lora: options.Loras = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
 ) -> None:
@@ -51,13 +52,16 @@ def check(
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
     settings |= {"model": model, "weaker": weaker, "syntax": syntax, "emphasis": emphasis, "no_image": no_image}
     settings |= {"negative": together(texts.negatives, negative_image), "images": tuple(map(parse_image, image or ()))}
+    settings |= {"embeddings": embeddings, "loras": tuple(map(parse_lora, lora or ()))}
     recipe = compare.recipe_of(texts.prompt or "", window, knob, wrap, **settings)
-    files: dict[str, Any] = {"embeddings": embeddings, "adapters": parse_adapters(adapter), "image_encoder": image_encoder}
+    files: dict[str, Any] = {"adapters": parse_adapters(adapter), "image_encoder": image_encoder}
     studio = load(recipe.model or "terrarium", device=device, dtype=dtype, **files)
     recipe = studio.complete(recipe)
     print(f"prompt: {recipe.prompt!r}")
     for one in recipe.images:
         print(f"image: {one.name!r}, weight {one.weight:g}, from {one.start:g} to {one.stop:g} of the steps")
+    for file, weight in recipe.loras:
+        print(f"lora: {file!r}, weight {weight:g}")
     for one in recipe.negative:
         print(f"negative: {one.label}, weight {one.weight:g}, from {one.start:g} to {one.stop:g} of the steps")
     if not recipe.negative:

@@ -15,7 +15,7 @@ import typer
 from negativa.apps.cli import options
 from negativa.apps.cli.images import parse_adapters, parse_image, together
 from negativa.apps.cli.screen import progress, say
-from negativa.apps.cli.texts import understood
+from negativa.apps.cli.texts import parse_lora, understood
 from negativa.errors import InputError
 from negativa.plain.knobs import KNOBS
 from negativa.plain.recipe import Recipe
@@ -49,6 +49,7 @@ def generate(
     adapter: options.Adapters = None,
     image_encoder: options.ImageEncoder = None,
     embeddings: options.Embeddings = None,
+    lora: options.Loras = None,
     config: Annotated[str | None, typer.Option(help="Diffusers folder that describes a single file.")] = None,
     like: Annotated[Path | None, typer.Option(help="Start from the recipe of this picture.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write (.png, .jpg, .webp).")] = None,
@@ -82,6 +83,8 @@ def generate(
         "weaker": weaker,
         "syntax": syntax,
         "emphasis": emphasis,
+        "embeddings": embeddings,
+        "loras": None if lora is None else tuple(map(parse_lora, lora)),
     }
     if prompt is None and like is None and not image:
         raise InputError("prompt: none was given; allowed: a text, --image, or --like with a picture")
@@ -102,7 +105,7 @@ def generate(
 
     build(recipe)
     settings: dict[str, Any] = {"device": device, "dtype": dtype, "reproducible": reproducible, "config": config}
-    settings |= {"embeddings": embeddings, "adapters": parse_adapters(adapter), "image_encoder": image_encoder}
+    settings |= {"adapters": parse_adapters(adapter), "image_encoder": image_encoder}
     studio = load(recipe.model or "terrarium", **settings)
     said: set[str] = set()
     waiting = {one.seed: target for one, target in zip(recipes, targets, strict=True)}

@@ -42,7 +42,13 @@ Weaker = Annotated[str | None, typer.Option(metavar="MODEL", help="Model that ru
 Syntax = Annotated[str | None, typer.Option(help="How weights are written: a1111, comfy, compel, or plain for none.")]
 Emphasis = Annotated[str | None, typer.Option(help="What weights do: original, no-norm or comfy.")]
 Literal = Annotated[bool, typer.Option("--literal", help="Leave “without a hat” in the prompt; else it is a negative.")]
-Embeddings = Annotated[Path | None, typer.Option(help="Folder or file of embeddings; their names are words of the texts.")]
+Embeddings = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATH", help="File or folder of embeddings, whose names are words of the texts; may be repeated."),
+]
+Loras = Annotated[
+    list[str] | None, typer.Option("--lora", metavar="FILE[:WEIGHT]", help="A LoRA that changes the model; may be repeated.")
+]
 Images = Annotated[
     list[str] | None,
     typer.Option("--image", metavar="[ADAPTER=]PATH[:WEIGHT[:START:STOP]]", help="A picture to follow; may be repeated."),

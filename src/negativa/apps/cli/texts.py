@@ -16,6 +16,7 @@ from negativa.plain.conditions import Negative
 
 NUMBER: Final = r"\d*\.?\d+"
 TAIL: Final = rf":(?P<weight>-?{NUMBER})(?::(?P<start>{NUMBER})(?::(?P<stop>{NUMBER}))?)?"
+LORA: Final = re.compile(rf"(?P<file>.+?):(?P<weight>-?{NUMBER})", re.DOTALL)
 WEIGHTED: Final = re.compile(rf"(?P<text>@[^:]+|.*?[^\d.]){TAIL}", re.DOTALL)
 
 
@@ -60,3 +61,9 @@ def parse_negative(text: str) -> Negative:
         raise InputError(f"negative: {text!r} was given; allowed: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP")
     values: dict[str, Any] = {name: float(found[name]) for name in ("weight", "start", "stop") if found[name]}
     return Negative(named.expand(found["text"], OWN), **values)
+
+
+def parse_lora(text: str) -> tuple[str, float]:
+    """A LoRA as written on the command line: FILE or FILE:WEIGHT; what is a file's name as it stands is taken whole."""
+    found = None if Path(text).is_file() else LORA.fullmatch(text)
+    return (found["file"], float(found["weight"])) if found else (text, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ class Embedding:
 
     `vectors` has (n, width) for each text encoder, `clip_l` before `clip_g`; every encoder has the same n. `layout` is how
     the file is arranged, `hash` the first 12 hexadecimal digits of its SHA-256, as in the `TI hashes` of picture files;
-    `notices` says what of the file was left out.
+    `notices` says what of the file was left out. `spelling` is its first token where that is not its name.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Embedding:
     hash: str
     path: Path
     notices: tuple[str, ...] = ()
+    spelling: str = ""
 
     @property
     def count(self) -> int:
@@ -56,6 +57,13 @@ class Embedding:
     @property
     def tokens(self) -> tuple[str, ...]:
         """The words that stand for its vectors in a tokenizer, spelled as diffusers does: <name>, <name>_1, ..."""
-        plain = re.sub(r"[<>\s]+", "_", self.bare)
-        first = f"<{plain}>"
+        first = self.spelling or f"<{self._plain}>"
         return first, *(f"{first}_{i}" for i in range(1, self.count))
+
+    def apart(self) -> Embedding:
+        """The same, spelled as no other embedding of that name is."""
+        return replace(self, spelling=f"<{self._plain}-{self.hash}>")
+
+    @property
+    def _plain(self) -> str:
+        return re.sub(r"[<>\s]+", "_", self.bare)

@@ -19,10 +19,12 @@ class Shelf:
 
     A word is <name>, name or the file's name with or without its ending, whatever the case; the first of two embeddings
     with one name has it, and the other is found by its file's name. A file of a folder that cannot be read is in
-    `unreadable` with the sentence why. Raises `InputError` if a single file is not there or cannot be read.
+    `unreadable` with the sentence why. `apart` gives them tokens that no text says by itself.
+    Raises `InputError` if a single file is not there or cannot be read.
     """
 
-    def __init__(self, *places: str | os.PathLike[str]) -> None:
+    def __init__(self, *places: str | os.PathLike[str], apart: bool = False) -> None:
+        self.places = places
         self.embeddings: list[Embedding] = []
         self.unreadable: dict[Path, str] = {}
         for place in map(Path, places):
@@ -36,6 +38,8 @@ class Shelf:
                 self._gather(place)
             else:
                 self.embeddings.append(read(place))
+        if apart:
+            self.embeddings = [one.apart() for one in self.embeddings]
         self._words: dict[str, Embedding] = {}
         for spelling in (_name, _stem, _file):
             for embedding in self.embeddings:

@@ -1,0 +1,106 @@
+"""The LoRAs of one model by path, read when a recipe first needs them, and put into its networks for a while.
+
+What acts is the weights W + w B A, made once for a combination and put in the place of W; afterwards W itself, the very same
+numbers, is there again. A pass with a LoRA takes as long as one without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from negativa.denoisers.loras.files import Lora, Pair, read
+from negativa.errors import InputError
+
+KEPT: Final = 2**30  # bytes of changed weights that are kept; those of the combination in use always are
+Acting = tuple[tuple[str, float], ...]  # paths with their weights
+
+
+class Loras:
+    """`networks` are what LoRAs may change, by name: "unet", "text_encoder", "text_encoder_2". `family` is told in errors.
+
+    `acting` are those that are in the networks now.
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module], family: str) -> None:
+        self.acting: Acting = ()
+        self._networks, self._family = networks, family
+        self._fitted: dict[str, tuple[Lora, dict[nn.Module, Pair]]] = {}
+        self._changed: dict[Acting, dict[nn.Module, Tensor]] = {}
+
+    def __getitem__(self, file: str) -> Lora:
+        """Raises `InputError` if it is no LoRA for this model."""
+        return self._fit(file)[0]
+
+    @contextmanager
+    def put(self, loras: Acting) -> Iterator[None]:
+        """The networks changed by these; as they were again afterwards, whatever happened."""
+        before, changed = self.acting, self._weights(loras)
+        kept = {module: module.weight for module in changed}
+        self.acting = loras
+        try:
+            for module, weight in changed.items():
+                module._parameters["weight"] = weight
+            yield
+        finally:
+            self.acting = before
+            for module, weight in kept.items():
+                module._parameters["weight"] = weight
+
+    def _fit(self, file: str) -> tuple[Lora, dict[nn.Module, Pair]]:
+        """A LoRA, and its matrices by the module that they change."""
+        if file not in self._fitted:
+            lora = read(Path(file), self._networks["unet"].config)
+            named = [(name, place, pair) for name, pairs in lora.pairs.items() for place, pair in pairs.items()]
+            self._fitted[file] = lora, {self._module(lora, name, place, pair): pair for name, place, pair in named}
+        return self._fitted[file]
+
+    def _weights(self, loras: Acting) -> dict[nn.Module, Tensor]:
+        """The changed weights by module; those made last are kept."""
+        if loras in self._changed:
+            self._changed[loras] = self._changed.pop(loras)
+            return self._changed[loras]
+        sizes = [sum(map(_size, changed.values())) for changed in self._changed.values()]
+        while sizes and sum(sizes) + sizes[-1] > KEPT:
+            sizes.pop(0)
+            del self._changed[next(iter(self._changed))]
+        changed: dict[nn.Module, Tensor] = {}
+        with torch.no_grad():
+            for file, weight in loras:
+                for module, pair in self._fit(file)[1].items():
+                    changed[module] = changed.get(module, module.weight).float() + weight * _product(pair, module.weight)
+            self._changed[loras] = {
+                module: nn.Parameter(one.to(module.weight.dtype), requires_grad=False) for module, one in changed.items()
+            }
+        return self._changed[loras]
+
+    def _module(self, lora: Lora, name: str, place: str, pair: Pair) -> nn.Module:
+        """What a pair of matrices changes. Raises `InputError` if this model has no place for them."""
+        network, (down, up) = self._networks.get(name), pair
+        if not hasattr(network, "text_model"):
+            place = place.removeprefix("text_model.")  # older files say it, newer encoders do not
+        try:
+            module = (network or nn.Module()).get_submodule(place)
+        except AttributeError:
+            module = None
+        weight = module.weight if isinstance(module, nn.Linear | nn.Conv2d) else None
+        if weight is None or weight.shape != (up.shape[0], *down.shape[1:]) or up[0, 0].numel() != 1:
+            what = f"it changes {name}.{place[:80]}, {up.shape[0]} by {'x'.join(map(str, down.shape[1:]))}"
+            here = "which is not there" if weight is None else f"which is {' by '.join(map(str, weight.shape[:2]))} here"
+            raise InputError(f"lora: {str(lora.path)!r} is for another model: {what}, {here}; allowed: one for {self._family}")
+        return module
+
+
+def _product(pair: Pair, like: Tensor) -> Tensor:
+    """B A in the shape of a weight; a convolution's A looks as it does, its B only mixes channels."""
+    down, up = (one.to(like.device, torch.float32) for one in pair)
+    return (up.flatten(1) @ down.flatten(1)).view(like.shape)
+
+
+def _size(one: Tensor) -> int:
+    return one.numel() * one.element_size()

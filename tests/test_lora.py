@@ -1,0 +1,232 @@
+"""LoRA and embedding files of a recipe: as diffusers loads them, in one pass and not in the next, or a sentence why not."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from typer.testing import CliRunner
+
+import negativa
+from negativa import InputError, Recipe
+from negativa.apps.cli.main import app
+from negativa.language import infotext
+from tests import lora_files, test_parity
+from tests.test_sdxl import theirs_of, tiny_xl
+
+BASE = Recipe("portrait of a man", "mustache", seed=7, steps=3, scale=4.0, sampler="ddim")
+
+
+def same(found: Tensor, wanted: Tensor) -> None:
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def pair(pipeline: StableDiffusionPipeline, tmp_path_factory: pytest.TempPathFactory):
+    """Our studio and diffusers' pipeline on the same files."""
+    path = tmp_path_factory.mktemp("lora") / "model"
+    pipeline.save_pretrained(path)
+    theirs = StableDiffusionPipeline.from_pretrained(path)
+    theirs.set_progress_bar_config(disable=True)
+    return negativa.load(str(path)), theirs
+
+
+@pytest.fixture(scope="module")
+def xl(tmp_path_factory: pytest.TempPathFactory):
+    path = tmp_path_factory.mktemp("lora-xl")
+    tiny_xl(path / "words").save_pretrained(path / "model")
+    return negativa.load(str(path / "model")), theirs_of(path / "model")
+
+
+@pytest.fixture(scope="module")
+def file(pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lora_files.write(
+        tmp_path_factory.mktemp("files") / "style.safetensors", lora_files.of(pair[1], ["unet", "text_encoder"])
+    )
+
+
+def check_parity(pair, recipe: Recipe) -> None:
+    """Equal to diffusers with the same files, and not to the picture without."""
+    studio, pipeline = pair
+    for i, (path, _) in enumerate(recipe.loras):
+        pipeline.load_lora_weights(path, adapter_name=f"lora-{i}")
+    pipeline.set_adapters([f"lora-{i}" for i in range(len(recipe.loras))], [weight for _, weight in recipe.loras])
+    try:
+        wanted = test_parity.expected(pipeline, recipe)
+    finally:
+        pipeline.unload_lora_weights()
+    found = studio.generate(recipe).latents
+    same(found, wanted)
+    assert (found - studio.generate(recipe.replace(loras=())).latents).abs().max() > 0.01
+
+
+class TestParity:
+    @pytest.mark.parametrize("parts", [["unet"], ["text_encoder"], ["unet", "text_encoder"]])
+    @pytest.mark.parametrize("alpha", [None, 1.5])
+    def test_latents_equal_the_pipelines(self, pair, tmp_path: Path, parts: list[str], alpha: float | None) -> None:
+        path = lora_files.write(tmp_path / "a.safetensors", lora_files.of(pair[1], parts), alpha)
+        check_parity(pair, BASE.replace(loras=((path, 0.7),)))
+
+    def test_several_and_weights_below_zero(self, pair, file: Path, tmp_path: Path) -> None:
+        other = lora_files.write(tmp_path / "b.safetensors", lora_files.of(pair[1], ["unet"], rank=2, seed=1), 4.0)
+        check_parity(pair, BASE.replace(loras=((file, 0.5), (other, -0.8))))
+
+    @pytest.mark.parametrize("alpha", [None, 2.0])
+    def test_xl(self, xl, tmp_path: Path, alpha: float | None) -> None:
+        state = lora_files.of(xl[1], ["unet", "text_encoder", "text_encoder_2"])
+        path = lora_files.write(tmp_path / "a.safetensors", state, alpha)
+        check_parity(xl, BASE.replace(loras=((path, 0.6),)))
+
+    def test_the_scale_that_peft_writes(self, pair, tmp_path: Path) -> None:
+        config = {"r": 3, "lora_alpha": 6.0, "target_modules": list(lora_files.UNET), "use_dora": False, "lora_bias": False}
+        config |= {"alpha_pattern": {"attn1.to_q": 1.5}, "rank_pattern": {}}
+        state = lora_files.of(pair[1], ["unet"])
+        metadata = {"lora_adapter_metadata": json.dumps({f"unet.{key}": value for key, value in config.items()})}
+        path = lora_files.write(tmp_path / "a.safetensors", state, metadata=metadata)
+        check_parity(pair, BASE.replace(loras=path))
+
+
+class TestRuns:
+    def test_the_network_is_what_it_was(self, pair, file: Path) -> None:
+        denoiser = pair[0].denoiser
+        networks = (denoiser.unet, denoiser.text_encoder)
+        before = [{key: value.clone() for key, value in one.state_dict().items()} for one in networks]
+        pair[0].generate(BASE.replace(loras=(file,)))
+        after = [one.state_dict() for one in networks]
+        for old, new in zip(before, after, strict=True):
+            assert old.keys() == new.keys() and all(torch.equal(old[key], new[key]) for key in old)
+
+    def test_weight_0_is_the_run_without(self, pair, file: Path) -> None:
+        without, zero = pair[0].generate(BASE), pair[0].generate(BASE.replace(loras=((file, 0),)))
+        assert torch.equal(without.latents, zero.latents)
+        assert zero.receipt.notices == (f"the LoRA {str(file)!r} has no effect: its weight is 0",)
+        assert zero.receipt.loras == {}
+
+    def test_recipes_with_and_without_run_side_by_side(self, pair, file: Path) -> None:
+        recipes = [BASE.replace(loras=loras) for loras in ((), ((file, 0.5),), ((file, 0.5),), ((file, 1.0),))]
+        alone = [pair[0].generate(one).latents for one in recipes]
+        together = sorted(pair[0].generate_many(recipes), key=lambda one: one.index)
+        for one, wanted in zip(together, alone, strict=True):
+            same(one.latents, wanted)
+        assert [one.receipt.rows_run for one in together] == [6, 6, 0, 6]
+
+    @pytest.mark.parametrize("rule", ["nag", "pag", "none"])
+    def test_with_rules_that_change_the_network_too(self, pair, file: Path, rule: str) -> None:
+        studio, recipe = pair[0], BASE.replace(loras=(file,), rule=rule)
+        found = studio.generate(recipe).latents
+        assert (found - studio.generate(recipe.replace(loras=())).latents).abs().max() > 0.01
+        assert torch.equal(found, studio.generate(recipe).latents)
+
+    def test_receipt_infotext_and_recipe_say_it(self, pair, file: Path) -> None:
+        receipt = pair[0].generate(BASE.replace(loras=((file, -1.5),))).receipt
+        assert receipt.recipe.loras == ((str(file), -1.5),) and list(receipt.loras) == ["style"]
+        assert f'Lora hashes: "style: {receipt.loras["style"]}"' in infotext.write(receipt) or (
+            f"style: {receipt.loras['style']}" in infotext.read(infotext.write(receipt)).settings["Lora hashes"]
+        )
+        assert Recipe.from_json(receipt.recipe.to_json()) == receipt.recipe
+        assert Recipe(loras={"a.safetensors": 2}) == Recipe(loras=[["a.safetensors", 2.0]]) != Recipe(loras="a.safetensors")
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("loras", "sentence"),
+        [
+            ((("a", 11),), "from -10 to 10"),
+            ((("a", "b", "c"),), "a file and its weight"),
+            (5, "files, each with its weight"),
+            (((3, 1.0),), "path of a file"),
+        ],
+    )
+    def test_recipes(self, loras, sentence: str) -> None:
+        with pytest.raises(InputError, match=sentence):
+            Recipe(loras=loras)
+
+    def refused(self, pair, path: Path, sentence: str) -> None:
+        with pytest.raises(InputError, match=sentence) as caught:
+            pair[0].generate(BASE.replace(loras=(path,)))
+        assert str(caught.value).startswith("lora: ") and "\n" not in str(caught.value)
+
+    def test_files(self, pair, file: Path, tmp_path: Path) -> None:
+        self.refused(pair, tmp_path / "none.safetensors", "no file here")
+        (tmp_path / "a.pt").write_bytes(pickle.dumps({}))
+        self.refused(pair, tmp_path / "a.pt", "pickle")
+        (tmp_path / "a.txt").write_text("")
+        self.refused(pair, tmp_path / "a.txt", "ends in .safetensors")
+        (tmp_path / "cut.safetensors").write_bytes(file.read_bytes()[:-40])
+        self.refused(pair, tmp_path / "cut.safetensors", "damaged")
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({"foo.bar": torch.ones(2, 2)}, "'foo.bar', which is no LoRA's"),
+            ({"unet.conv_in.lora_A.weight": torch.ones(2, 4, 3, 3)}, "not one of a pair"),
+            ({"unet.x.lora_A.weight": torch.ones(1, 4), "unet.x.lora_B.weight": torch.ones(4, 1)}, "unet.x.*not there"),
+            ({"unet.conv_in.lora_magnitude_vector": torch.ones(4)}, "DoRA"),
+            ({"unet.conv_in.lora_A.weight": torch.full((2, 4, 3, 3), torch.nan)}, "no finite numbers"),
+            (
+                {"text_encoder_2.a.lora_A.weight": torch.ones(1, 4), "text_encoder_2.a.lora_B.weight": torch.ones(4, 1)},
+                "another",
+            ),
+        ],
+    )
+    def test_what_is_inside(self, pair, file: Path, tmp_path: Path, changes: dict[str, Tensor], sentence: str) -> None:
+        save_file(load_file(file) | changes, tmp_path / "a.safetensors")
+        self.refused(pair, tmp_path / "a.safetensors", sentence)
+
+    def test_another_family(self, pair, xl, file: Path, tmp_path: Path) -> None:
+        path = lora_files.write(tmp_path / "xl.safetensors", lora_files.of(xl[1], ["unet"]))
+        self.refused(pair, path, "for another model.*Stable Diffusion 1.x or 2.x")
+        with pytest.raises(InputError, match=r"for another model.*Stable Diffusion XL"):
+            xl[0].generate(BASE.replace(loras=(file,)))
+        with pytest.raises(InputError, match="has no weights"):
+            negativa.load("exact").generate(Recipe("north", steps=2, loras=(file,)))
+
+
+class TestEmbeddings:
+    @pytest.fixture
+    def words(self, tmp_path: Path) -> list[Path]:
+        """Two files that give the same word other vectors."""
+        files = [tmp_path / "wrong.safetensors", tmp_path / "placebo.safetensors"]
+        for i, path in enumerate(files):
+            save_file({"<wrong>": torch.randn(2, 32, generator=torch.Generator().manual_seed(i))}, path)
+        return files
+
+    def test_each_recipe_reads_its_own(self, pair, words: list[Path]) -> None:
+        studio, base = pair[0], BASE.replace(negative="<wrong>")
+        arms = [base, *(base.replace(embeddings=(one,)) for one in words)]
+        made = sorted(studio.generate_many(arms), key=lambda one: one.index)
+        for one, arm in zip(made, arms, strict=True):
+            fresh = negativa.load(studio.denoiser.name)
+            same(one.latents, fresh.generate(arm.replace(model=None)).latents)
+        assert len({one.receipt.embeddings.get("wrong") for one in made}) == 3
+        assert len({one.receipt.latents_hash for one in made}) == 3
+
+    def test_a_file_whose_word_is_not_said(self, pair, words: list[Path]) -> None:
+        notices = pair[0].generate(BASE.replace(embeddings=(words[0],))).receipt.notices
+        assert notices == (f"embeddings: no text says a word of {str(words[0])!r}; it has no effect",)
+
+    def test_refused(self, pair, words: list[Path], tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="there is no"):
+            pair[0].generate(BASE.replace(embeddings=(tmp_path / "none.safetensors",)))
+        with pytest.raises(InputError, match="a model that reads words"):
+            negativa.load("exact").generate(Recipe("north", steps=2, embeddings=(words[0],)))
+        with pytest.raises(InputError, match="path of a file"):
+            Recipe(embeddings=(3,))
+
+
+class TestCommands:
+    def test_generate_and_check(self, pair, file: Path, tmp_path: Path) -> None:
+        settings = ["--model", pair[0].denoiser.name, "--rule", "none", "--lora", f"{file}:-0.5", "--lora", str(file)]
+        out = tmp_path / "a.png"
+        call = ["generate", "a hat", *settings, "--steps", "2", "--seed", "1", "--out", str(out), "--device", "cpu"]
+        said = CliRunner().invoke(app, call)
+        assert said.exit_code == 0, said.output
+        assert negativa.read(out).recipe.loras == ((str(file), -0.5), (str(file), 1.0))
+        said = CliRunner().invoke(app, ["check", "a hat", *settings, "--device", "cpu"])
+        assert f"lora: {str(file)!r}, weight -0.5" in said.output
