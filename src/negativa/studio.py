@@ -103,7 +103,7 @@ class Studio:
             for index, recipe in enumerate(complete):
                 kept[index] = recipe
                 shape = self.denoiser.shape(recipe.width or 0, recipe.height or 0)
-                yield index, walk(recipe, shape, self.denoiser.scheduler, self._networks.room(recipe))
+                yield index, walk(recipe, shape, self.denoiser.scheduler, self.room(recipe))
 
         for running in self.engine.run(walks()):
             recipe = kept[running.key]
@@ -129,6 +129,10 @@ class Studio:
             if (value := getattr(recipe, field)) % factor:
                 raise InputError(f"{field}: {value} was given; allowed: multiples of {factor}")
         return recipe
+
+    def room(self, recipe: Recipe) -> int:
+        """How many chunks of the encoder's own length the texts of a recipe take, those of the longest."""
+        return self._networks.room(recipe)
 
     def _finish(self, index: int, recipe: Recipe, running: Running, latents: Tensor) -> Result:
         started = time.perf_counter()

@@ -109,11 +109,20 @@ class LatentDiffusion(Reading):
         copies = len(conditions) // len(passes)
         rows = torch.stack(latents * copies).to(self.unet.device, self.unet.dtype, memory_format=torch.channels_last)
         times = torch.tensor(timesteps * copies, device=self.unet.device)
-        read = [self._encoding(one, passes[0].room) for one in conditions]
-        states, beside = torch.stack([one.states for one in read]), self.beside(read, size)
+        states, beside = self.told(conditions, passes[0].room, size)
         with inside(self.unet, patches):
             predicted = self.unet(rows, times, states, added_cond_kwargs=beside, return_dict=False)[0]
         return predicted[: len(passes)].float().cpu().contiguous()
+
+    def told(
+        self, conditions: Sequence[Condition], room: int, size: tuple[int, int]
+    ) -> tuple[Tensor, dict[str, Tensor] | None]:
+        """What the U-Net is told of rows beside their latents, of height and width `size`.
+
+        The encodings of their texts, (rows, tokens, width), of `room` chunks each, and what else their family adds.
+        """
+        read = [self._encoding(one, room) for one in conditions]
+        return torch.stack([one.states for one in read]), self.beside(read, size)
 
     def _company(
         self,

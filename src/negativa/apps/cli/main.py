@@ -7,7 +7,7 @@ import warnings
 
 import typer
 
-from negativa.apps.cli import ablate, check, embeddings, generate, grid, lists, read, study, sweep, train
+from negativa.apps.cli import ablate, bake, check, embeddings, generate, grid, lists, read, study, sweep, train
 from negativa.errors import NegativaError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.command("generate")(generate.generate)
 app.command("grid")(grid.grid)
 app.command("sweep")(sweep.sweep)
 app.command("ablate")(ablate.ablate)
+app.command("bake")(bake.bake)
 app.command("check")(check.check)
 app.command("study")(study.study)
 app.command("read")(read.read)

@@ -1,0 +1,113 @@
+"""`negativa bake`: a negative, and guidance with it, learned into the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from negativa.apps.cli import options
+from negativa.apps.cli.texts import parse_negative
+from negativa.errors import InputError
+
+if TYPE_CHECKING:
+    from negativa.training.bake import Baked
+    from negativa.training.progress import Progress
+
+
+def bake(
+    out: Annotated[Path, typer.Option(help="The LoRA to write (.safetensors); with --full the folder of a U-Net.")],
+    negative: Annotated[
+        str | None, typer.Option("--negative", "-n", help='What not to draw; "" bakes guidance without a negative.')
+    ] = None,
+    scale: options.Scale = None,
+    erase: Annotated[
+        str | None, typer.Option(help="Instead of a negative: a concept that its own prompt no longer draws.")
+    ] = None,
+    slider: Annotated[
+        str | None, typer.Option(help="Instead: a concept that weights above 0 add, and below 0 take away.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Train all weights of the U-Net instead of a LoRA.")] = False,
+    layout: Annotated[str | None, typer.Option(help="Of the LoRA: diffusers, or kohya.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="File of prompts, one a line; terrarium's captions if not given.")
+    ] = None,
+    model: options.Model = None,
+    rank: Annotated[int | None, typer.Option(help="Rank of the LoRA.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of training.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="How long what is left may train, in the place of steps.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Rows of a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest; it rises, and falls to 0.")] = None,
+    walks: Annotated[int | None, typer.Option(help="Pictures whose way from noise is learned from.")] = None,
+    pictures: Annotated[int | None, typer.Option(help="Pictures an arm of the comparison at the end.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides noise, first weights and order.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="What a later run goes on from; beside the file if not given.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of the same name.")] = False,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+) -> None:
+    """Learn guidance with a negative into one pass: negativa bake --negative mustache --scale 3.5 --out shaved.safetensors
+
+    Stop it at any time and run it again to go on; it ends by measuring itself. Use the file with --lora FILE --rule none.
+    """
+    kinds = {"negative": negative, "erase": erase, "slider": slider}
+    ((kind, text),) = _one_of({name: value for name, value in kinds.items() if value is not None})
+    if full and (rank is not None or layout is not None):
+        raise InputError("full: given with rank or layout, which are a LoRA's; allowed: without them")
+    if kind == "negative" and (weighed := parse_negative(text)).weight != 1:
+        raise InputError(f"negative: {text!r} has the weight {weighed.weight:g}; allowed: a text, and --scale")
+    given: dict[str, Any] = {"model": model, "rank": rank, "steps": steps, "minutes": minutes, "batch": batch, "walks": walks}
+    given |= {"learning_rate": learning_rate, "pictures": pictures, "seed": seed, "folder": folder, "layout": layout}
+    given |= {"prompts": None if prompts is None else _lines(prompts), "device": device, "dtype": dtype}
+
+    from negativa.training.bake import Baked, Goal, Settings, run
+
+    goal = Goal(kind, parse_negative(text).text if kind == "negative" else text, scale)
+    known = {name: value for name, value in given.items() if value is not None}
+    for event in _shown(run(Settings(goal, out, full=full, overwrite=overwrite, **known))):
+        if isinstance(event, Baked):
+            print(event.card.read_text(encoding="utf-8"))
+            print(event.out)
+
+
+def _one_of(given: dict[str, str]) -> Iterable[tuple[Any, str]]:
+    if len(given) != 1:
+        said = " and ".join(given) or "none"
+        raise InputError(f"negative: {said} was given; allowed: one of --negative, --erase and --slider")
+    return given.items()
+
+
+def _lines(file: Path) -> tuple[str, ...]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"prompts: {str(file)!r} could not be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"prompts: {str(file)!r} is no UTF-8 text; allowed: one prompt a line") from error
+    if not (found := tuple(line.strip() for line in lines if line.strip())):
+        raise InputError(f"prompts: {str(file)!r} holds none; allowed: one prompt a line")
+    return found
+
+
+def _shown(events: Iterator[Progress | Baked]) -> Iterator[Progress | Baked]:
+    """Hand events on, under bars that show loss, rate and time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    from negativa.training.progress import Progress
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, TextColumn("{task.fields[words]}"), console=Console(stderr=True), redirect_stdout=False) as bars:
+        tasks: dict[str, TaskID] = {}
+        for now in events:
+            if isinstance(now, Progress):
+                if now.part not in tasks:
+                    tasks[now.part] = bars.add_task(now.part, words="")
+                speed = bars.tasks[tasks[now.part]].speed
+                said = [f"loss {now.loss:.4f}"] if now.loss is not None else []
+                said += [f"{speed:.2f} a second"] if speed else []
+                bars.update(tasks[now.part], completed=now.step, total=now.steps, words=", ".join(said))
+            yield now

@@ -1,0 +1,127 @@
+"""What was baked beside what it stands for, and beside a placebo: the same prompts and seeds in every arm, in turns."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from negativa import terrarium
+from negativa.plain.recipe import Recipe
+from negativa.studio import Result, Studio
+from negativa.terrarium.canvas import SIZE
+from negativa.training.bake.goal import Goal
+from negativa.training.progress import Progress
+
+TURN: Final = 4  # pictures that an arm draws before it is the next one's turn
+
+Changed = Callable[[Recipe], Recipe]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What an arm is like.
+
+    `rows` of the network and `seconds` a picture; `distance` is the mean over pictures of |x - y| / |y|, x its latents, y
+    those of the first arm; `presence` is how often terrarium's reader finds each attribute, from 0 to 1.
+    """
+
+    arm: str
+    rows: float
+    seconds: float
+    distance: float
+    presence: Mapping[str, float] = field(default_factory=dict)
+
+
+def arms_of(goal: Goal, lora: Path | None) -> dict[str, Changed]:
+    """What each arm draws in the place of the recipe that a goal walks by; the first is what others are measured from.
+
+    `lora` is the file of what was baked, None if it is in the weights themselves.
+    """
+
+    def with_lora(weight: float) -> Changed:
+        loras = () if lora is None else ((lora, weight),)
+        if goal.kind == "negative":
+            return lambda recipe: recipe.replace(negative=(), scale=None, rule="none", loras=loras)
+        return lambda recipe: recipe.replace(loras=loras)
+
+    match goal.kind:
+        case "negative":
+            return {"two passes": lambda recipe: recipe, "baked": with_lora(1.0), "placebo": with_lora(0.0)}
+        case "erase":
+            return {"placebo": with_lora(0.0), "erased": with_lora(1.0)}
+        case "slider":
+            return {"weight 0": with_lora(0.0), "weight 1": with_lora(1.0), "weight -1": with_lora(-1.0)}
+
+
+def attributes_of(text: str, model: str) -> list[str]:
+    """The attributes that terrarium's reader knows among the words of a text; none for other models."""
+    if model != "terrarium":
+        return []
+    return [name for name in terrarium.ATTRIBUTES if re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE)]
+
+
+def compare(
+    arms: Mapping[str, tuple[Studio, Changed]], recipes: Sequence[Recipe], attributes: Sequence[str]
+) -> Generator[Progress, None, list[Figure]]:
+    """Draw the recipes in every arm, and tell of it. Recipes are complete."""
+    drawn: dict[str, list[Result]] = {name: [] for name in arms}
+    seconds = dict.fromkeys(arms, 0.0)
+    for studio, changed in arms.values():
+        studio.generate(changed(recipes[0]))  # the first picture is slow, and not counted
+    for begin in range(0, len(recipes), TURN):
+        for name, (studio, changed) in arms.items():
+            started = time.perf_counter()
+            made = list(studio.generate_many([changed(one) for one in recipes[begin : begin + TURN]]))
+            seconds[name] += time.perf_counter() - started
+            drawn[name] += sorted(made, key=lambda one: one.index)
+        yield Progress("compare", min(begin + TURN, len(recipes)), len(recipes))
+    first = next(iter(drawn.values()))
+    return [
+        Figure(
+            arm=name,
+            rows=_mean([one.receipt.rows_asked for one in mine]),
+            seconds=seconds[name] / len(mine),
+            distance=_mean(
+                [
+                    float((one.latents - like.latents).norm() / like.latents.norm())
+                    for one, like in zip(mine, first, strict=True)
+                ]
+            ),
+            presence=_presence(mine, attributes),
+        )
+        for name, mine in drawn.items()
+    ]
+
+
+def card(title: str, figures: Sequence[Figure], count: int, about: Mapping[str, object]) -> str:
+    """The figures as a page of Markdown."""
+    names = list(figures[0].presence)
+    heads = ["arm", "rows a picture", "seconds a picture", f"distance from {figures[0].arm}", *names]
+    lines = [f"# {title}", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for one in figures:
+        shares = [f"{one.presence[name]:.0%}" for name in names]
+        cells = [one.arm, f"{one.rows:g}", f"{one.seconds:.3f}", f"{one.distance:.3f}", *shares]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        f"{count} pictures an arm, the same prompts and seeds in each, drawn in turns. The distance is that of latents,",
+    ]
+    lines += ["relative to their norm; a share is of the pictures in which terrarium's reader finds the attribute."][
+        : bool(names)
+    ]
+    return "\n".join([*lines, "", *(f"- {name}: {value}" for name, value in about.items()), ""])
+
+
+def _presence(mine: Sequence[Result], attributes: Sequence[str]) -> dict[str, float]:
+    if not attributes or any(one.image.size != (SIZE, SIZE) for one in mine):
+        return {}
+    found = [terrarium.read(one.image) for one in mine]
+    return {name: _mean([one[name] > 0.5 for one in found]) for name in attributes if name in found[0]}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

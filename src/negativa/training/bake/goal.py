@@ -1,0 +1,98 @@
+"""What is baked: predictions of the frozen model, put together, that the student is to make of its prompt alone.
+
+    negative    n + s (c - n)       what guidance makes of a prompt c, a negative n and the scale s
+    erase       u - (e - u)         the concept e turned round: what its prompt draws is led away from it
+    slider      c +- (e - u)        the concept added to any prompt at weight 1, taken from it at weight -1
+
+c, n, e, u are predictions under the prompt, the negative, the concept and under nothing. The first is guidance distillation
+(Meng et al. 2023, arXiv 2210.03142, equation 2, whose w is our s - 1) with the negative where the paper has nothing, and a
+fixed scale; the second ESD (Gandikota et al. 2023, arXiv 2303.07345, equation 6) with eta 1; the third a concept slider
+(Gandikota et al. 2023, arXiv 2311.12092, equation 7) with eta 1, learned at both signs. All are affine with coefficients that
+sum to one, so the same in any prediction space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import torch
+from torch import Tensor
+
+from negativa.errors import InputError, nearest
+from negativa.plain.conditions import Condition
+from negativa.plain.knobs import KNOBS
+from negativa.plain.passes import NOTHING, POSITIVE, Pass, negative
+from negativa.plain.recipe import Recipe
+from negativa.sampling.passes import is_scheduled_at_all, passes_of
+
+Kind = Literal["negative", "erase", "slider"]
+KINDS: Final[dict[Kind, str]] = {
+    "negative": "guidance with a negative",
+    "erase": "a concept that is no longer drawn",
+    "slider": "a concept that is drawn more above weight 0, less below",
+}
+CONCEPT: Final = "concept"  # the pass that a slider's target reads beside those of its walk
+
+
+@dataclass(frozen=True)
+class Goal:
+    """`text` is the negative (empty is nothing) or the concept; `scale` is that of guidance, the model's own if None.
+
+    Only a negative has a scale. Raises `InputError` for an unknown kind, a concept without words, and a scale of 1, at which
+    there is nothing to learn.
+    """
+
+    kind: Kind
+    text: str
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(f"goal: {self.kind!r} was given; {nearest(str(self.kind), KINDS)}")
+        if self.kind != "negative" and not self.text.strip():
+            raise InputError(f"{self.kind}: {self.text!r} was given; allowed: a concept in words")
+        if self.kind != "negative" and self.scale is not None:
+            raise InputError(f"scale: {self.scale:g} was given with {self.kind!r}; allowed with a negative")
+        KNOBS["scale"].check("scale", self.scale)
+        if self.scale == 1:
+            raise InputError("scale: 1 was given, the prompt alone, which one pass does already; allowed: any other")
+
+    @property
+    def signs(self) -> tuple[float, ...]:
+        """The weights of the LoRA that are learned."""
+        return (1.0, -1.0) if self.kind == "slider" else (1.0,)
+
+    def recipe(self, prompt: str, seed: int, like: Recipe) -> Recipe:
+        """What walks where the student will: guided by the negative, or as usual; else `like` that recipe."""
+        negative = (self.text,) if self.kind == "negative" else ()
+        return like.replace(prompt=prompt, negative=negative, seed=seed, scale=self.scale, rule="cfg")
+
+    def beside(self, room: int) -> dict[str, Pass]:
+        """The passes that the target reads beside those of the walk, with texts of `room` chunks."""
+        return {CONCEPT: Pass(condition_of(self.kind, self.text), room=room)} if self.kind == "slider" else {}
+
+    def targets(self, predictions: Mapping[str, Tensor], scale: float) -> Tensor:
+        """What is to be learned at one place, (signs, channels, height, width)."""
+        c, u = predictions[POSITIVE], predictions.get(NOTHING)
+        match self.kind:
+            case "negative":
+                n = predictions.get(negative(0), u)
+                assert n is not None
+                return (n + scale * (c - n))[None]
+            case "erase":
+                assert u is not None
+                return (u - (c - u))[None]
+            case "slider":
+                assert u is not None
+                return torch.stack([c + sign * (predictions[CONCEPT] - u) for sign in self.signs])
+
+
+def condition_of(field: str, text: str, like: Recipe | None = None) -> Condition:
+    """What a text is as one condition of one pass. Raises `InputError` for one that is several, or changes on the way."""
+    recipe = replace(like or Recipe(), prompt=text, negative=())
+    blend = passes_of(recipe)[POSITIVE]
+    if len(blend) != 1 or blend[0][1] != 1 or blend[0][0].patches or is_scheduled_at_all(recipe):
+        raise InputError(f"{field}: {text!r:.80} is more than one condition; allowed: no AND, schedules or weights below zero")
+    return blend[0][0].condition
