@@ -18,6 +18,7 @@ from negativa import InputError, Recipe
 from negativa.apps.cli.main import app
 from negativa.language import infotext
 from tests import lora_files, test_parity
+from tests.conftest import tiny_pipeline
 from tests.test_sdxl import theirs_of, tiny_xl
 
 BASE = Recipe("portrait of a man", "mustache", seed=7, steps=3, scale=4.0, sampler="ddim")
@@ -45,10 +46,10 @@ def xl(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def file(pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lora_files.write(
-        tmp_path_factory.mktemp("files") / "style.safetensors", lora_files.of(pair[1], ["unet", "text_encoder"])
-    )
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA of both networks of the small pipelines, which have one shape."""
+    state = lora_files.of(tiny_pipeline("epsilon"), ["unet", "text_encoder"])
+    return lora_files.write(tmp_path_factory.mktemp("files") / "style.safetensors", state)
 
 
 def check_parity(pair, recipe: Recipe) -> None:
@@ -93,38 +94,38 @@ class TestParity:
 
 
 class TestRuns:
-    def test_the_network_is_what_it_was(self, pair, file: Path) -> None:
-        denoiser = pair[0].denoiser
+    def test_the_network_is_what_it_was(self, studio, file: Path) -> None:
+        denoiser = studio.denoiser
         networks = (denoiser.unet, denoiser.text_encoder)
         before = [{key: value.clone() for key, value in one.state_dict().items()} for one in networks]
-        pair[0].generate(BASE.replace(loras=(file,)))
+        studio.generate(BASE.replace(loras=(file,)))
         after = [one.state_dict() for one in networks]
         for old, new in zip(before, after, strict=True):
             assert old.keys() == new.keys() and all(torch.equal(old[key], new[key]) for key in old)
 
-    def test_weight_0_is_the_run_without(self, pair, file: Path) -> None:
-        without, zero = pair[0].generate(BASE), pair[0].generate(BASE.replace(loras=((file, 0),)))
+    def test_weight_0_is_the_run_without(self, studio, file: Path) -> None:
+        without, zero = studio.generate(BASE), studio.generate(BASE.replace(loras=((file, 0),)))
         assert torch.equal(without.latents, zero.latents)
         assert zero.receipt.notices == (f"the LoRA {str(file)!r} has no effect: its weight is 0",)
         assert zero.receipt.loras == {}
 
-    def test_recipes_with_and_without_run_side_by_side(self, pair, file: Path) -> None:
+    def test_recipes_with_and_without_run_side_by_side(self, studio, file: Path) -> None:
         recipes = [BASE.replace(loras=loras) for loras in ((), ((file, 0.5),), ((file, 0.5),), ((file, 1.0),))]
-        alone = [pair[0].generate(one).latents for one in recipes]
-        together = sorted(pair[0].generate_many(recipes), key=lambda one: one.index)
+        alone = [studio.generate(one).latents for one in recipes]
+        together = sorted(studio.generate_many(recipes), key=lambda one: one.index)
         for one, wanted in zip(together, alone, strict=True):
             same(one.latents, wanted)
         assert [one.receipt.rows_run for one in together] == [6, 6, 0, 6]
 
     @pytest.mark.parametrize("rule", ["nag", "pag", "none"])
-    def test_with_rules_that_change_the_network_too(self, pair, file: Path, rule: str) -> None:
-        studio, recipe = pair[0], BASE.replace(loras=(file,), rule=rule)
+    def test_with_rules_that_change_the_network_too(self, studio, file: Path, rule: str) -> None:
+        recipe = BASE.replace(loras=(file,), rule=rule)
         found = studio.generate(recipe).latents
         assert (found - studio.generate(recipe.replace(loras=())).latents).abs().max() > 0.01
         assert torch.equal(found, studio.generate(recipe).latents)
 
-    def test_receipt_infotext_and_recipe_say_it(self, pair, file: Path) -> None:
-        receipt = pair[0].generate(BASE.replace(loras=((file, -1.5),))).receipt
+    def test_receipt_infotext_and_recipe_say_it(self, studio, file: Path) -> None:
+        receipt = studio.generate(BASE.replace(loras=((file, -1.5),))).receipt
         assert receipt.recipe.loras == ((str(file), -1.5),) and list(receipt.loras) == ["style"]
         assert f'Lora hashes: "style: {receipt.loras["style"]}"' in infotext.write(receipt) or (
             f"style: {receipt.loras['style']}" in infotext.read(infotext.write(receipt)).settings["Lora hashes"]
@@ -147,19 +148,19 @@ class TestRefused:
         with pytest.raises(InputError, match=sentence):
             Recipe(loras=loras)
 
-    def refused(self, pair, path: Path, sentence: str) -> None:
+    def refused(self, studio, path: Path, sentence: str) -> None:
         with pytest.raises(InputError, match=sentence) as caught:
-            pair[0].generate(BASE.replace(loras=(path,)))
+            studio.generate(BASE.replace(loras=(path,)))
         assert str(caught.value).startswith("lora: ") and "\n" not in str(caught.value)
 
-    def test_files(self, pair, file: Path, tmp_path: Path) -> None:
-        self.refused(pair, tmp_path / "none.safetensors", "no file here")
+    def test_files(self, studio, file: Path, tmp_path: Path) -> None:
+        self.refused(studio, tmp_path / "none.safetensors", "no file here")
         (tmp_path / "a.pt").write_bytes(pickle.dumps({}))
-        self.refused(pair, tmp_path / "a.pt", "pickle")
+        self.refused(studio, tmp_path / "a.pt", "pickle")
         (tmp_path / "a.txt").write_text("")
-        self.refused(pair, tmp_path / "a.txt", "ends in .safetensors")
+        self.refused(studio, tmp_path / "a.txt", "ends in .safetensors")
         (tmp_path / "cut.safetensors").write_bytes(file.read_bytes()[:-40])
-        self.refused(pair, tmp_path / "cut.safetensors", "damaged")
+        self.refused(studio, tmp_path / "cut.safetensors", "damaged")
 
     @pytest.mark.parametrize(
         ("changes", "sentence"),
@@ -175,13 +176,13 @@ class TestRefused:
             ),
         ],
     )
-    def test_what_is_inside(self, pair, file: Path, tmp_path: Path, changes: dict[str, Tensor], sentence: str) -> None:
+    def test_what_is_inside(self, studio, file: Path, tmp_path: Path, changes: dict[str, Tensor], sentence: str) -> None:
         save_file(load_file(file) | changes, tmp_path / "a.safetensors")
-        self.refused(pair, tmp_path / "a.safetensors", sentence)
+        self.refused(studio, tmp_path / "a.safetensors", sentence)
 
-    def test_another_family(self, pair, xl, file: Path, tmp_path: Path) -> None:
+    def test_another_family(self, studio, xl, file: Path, tmp_path: Path) -> None:
         path = lora_files.write(tmp_path / "xl.safetensors", lora_files.of(xl[1], ["unet"]))
-        self.refused(pair, path, "for another model.*Stable Diffusion 1.x or 2.x")
+        self.refused(studio, path, "for another model.*Stable Diffusion 1.x or 2.x")
         with pytest.raises(InputError, match=r"for another model.*Stable Diffusion XL"):
             xl[0].generate(BASE.replace(loras=(file,)))
         with pytest.raises(InputError, match="has no weights"):
@@ -197,8 +198,8 @@ class TestEmbeddings:
             save_file({"<wrong>": torch.randn(2, 32, generator=torch.Generator().manual_seed(i))}, path)
         return files
 
-    def test_each_recipe_reads_its_own(self, pair, words: list[Path]) -> None:
-        studio, base = pair[0], BASE.replace(negative="<wrong>")
+    def test_each_recipe_reads_its_own(self, studio, words: list[Path]) -> None:
+        base = BASE.replace(negative="<wrong>")
         arms = [base, *(base.replace(embeddings=(one,)) for one in words)]
         made = sorted(studio.generate_many(arms), key=lambda one: one.index)
         for one, arm in zip(made, arms, strict=True):
@@ -207,13 +208,13 @@ class TestEmbeddings:
         assert len({one.receipt.embeddings.get("wrong") for one in made}) == 3
         assert len({one.receipt.latents_hash for one in made}) == 3
 
-    def test_a_file_whose_word_is_not_said(self, pair, words: list[Path]) -> None:
-        notices = pair[0].generate(BASE.replace(embeddings=(words[0],))).receipt.notices
+    def test_a_file_whose_word_is_not_said(self, studio, words: list[Path]) -> None:
+        notices = studio.generate(BASE.replace(embeddings=(words[0],))).receipt.notices
         assert notices == (f"embeddings: no text says a word of {str(words[0])!r}; it has no effect",)
 
-    def test_refused(self, pair, words: list[Path], tmp_path: Path) -> None:
+    def test_refused(self, studio, words: list[Path], tmp_path: Path) -> None:
         with pytest.raises(InputError, match="there is no"):
-            pair[0].generate(BASE.replace(embeddings=(tmp_path / "none.safetensors",)))
+            studio.generate(BASE.replace(embeddings=(tmp_path / "none.safetensors",)))
         with pytest.raises(InputError, match="a model that reads words"):
             negativa.load("exact").generate(Recipe("north", steps=2, embeddings=(words[0],)))
         with pytest.raises(InputError, match="path of a file"):
@@ -221,8 +222,8 @@ class TestEmbeddings:
 
 
 class TestCommands:
-    def test_generate_and_check(self, pair, file: Path, tmp_path: Path) -> None:
-        settings = ["--model", pair[0].denoiser.name, "--rule", "none", "--lora", f"{file}:-0.5", "--lora", str(file)]
+    def test_generate_and_check(self, studio, file: Path, tmp_path: Path) -> None:
+        settings = ["--model", studio.denoiser.name, "--rule", "none", "--lora", f"{file}:-0.5", "--lora", str(file)]
         out = tmp_path / "a.png"
         call = ["generate", "a hat", *settings, "--steps", "2", "--seed", "1", "--out", str(out), "--device", "cpu"]
         said = CliRunner().invoke(app, call)

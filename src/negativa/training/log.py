@@ -31,10 +31,19 @@ def logged(events: Iterator[Progress], file: Path) -> Iterator[Progress]:
         events.close()  # type: ignore[attr-defined]
 
 
+def last_step(file: Path) -> int:
+    """The last step that such a table knows of."""
+    return max((int(row[0]) for row in _rows(file)), default=0)
+
+
+def _rows(file: Path) -> list[list[str]]:
+    rows = list(csv.reader(file.read_text().splitlines()))[1:] if file.exists() else []
+    return [row for row in rows if len(row) == len(HEAD)]
+
+
 def _continued(file: Path, step: int):
     """The file, open behind the steps before this one."""
-    rows = list(csv.reader(file.read_text().splitlines())) if file.exists() else []
-    kept = [row for row in rows[1:] if len(row) == len(HEAD) and int(row[0]) < step]
+    kept = [row for row in _rows(file) if int(row[0]) < step]
     table = file.open("w", newline="")
     csv.writer(table).writerows([HEAD, *kept])
     return table

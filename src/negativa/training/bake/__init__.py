@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from negativa.training.bake.comparing import Figure
 from negativa.training.bake.goal import Goal
-from negativa.training.bake.running import Baked, Settings, run
+from negativa.training.bake.running import Baked, run
+from negativa.training.bake.settings import Settings
 
 __all__ = ["Baked", "Figure", "Goal", "Settings", "run"]

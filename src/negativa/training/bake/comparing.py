@@ -16,7 +16,7 @@ from negativa.terrarium.canvas import SIZE
 from negativa.training.bake.goal import Goal
 from negativa.training.progress import Progress
 
-TURN: Final = 4  # pictures that an arm draws before it is the next one's turn
+TURN: Final = 8  # pictures that an arm draws before it is the next one's turn
 
 Changed = Callable[[Recipe], Recipe]
 
@@ -106,13 +106,10 @@ def card(title: str, figures: Sequence[Figure], count: int, about: Mapping[str, 
         shares = [f"{one.presence[name]:.0%}" for name in names]
         cells = [one.arm, f"{one.rows:g}", f"{one.seconds:.3f}", f"{one.distance:.3f}", *shares]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        f"{count} pictures an arm, the same prompts and seeds in each, drawn in turns. The distance is that of latents,",
-    ]
-    lines += ["relative to their norm; a share is of the pictures in which terrarium's reader finds the attribute."][
-        : bool(names)
-    ]
+    lines += ["", f"{count} pictures an arm, the same prompts and seeds in each, drawn in turns of {TURN}."]
+    lines += ["The distance is that of latents, relative to their norm."]
+    if names:
+        lines += ["A share is of the pictures in which terrarium's reader finds the attribute."]
     return "\n".join([*lines, "", *(f"- {name}: {value}" for name, value in about.items()), ""])
 
 

@@ -5,10 +5,10 @@
     slider      c +- (e - u)        the concept added to any prompt at weight 1, taken from it at weight -1
 
 c, n, e, u are predictions under the prompt, the negative, the concept and under nothing. The first is guidance distillation
-(Meng et al. 2023, arXiv 2210.03142, equation 2, whose w is our s - 1) with the negative where the paper has nothing, and a
-fixed scale; the second ESD (Gandikota et al. 2023, arXiv 2303.07345, equation 6) with eta 1; the third a concept slider
-(Gandikota et al. 2023, arXiv 2311.12092, equation 7) with eta 1, learned at both signs. All are affine with coefficients that
-sum to one, so the same in any prediction space.
+(Meng et al. 2023, arXiv 2210.03142, whose w is our s - 1) with the negative where the paper has nothing, at one scale and on
+the model's own trajectories; the second ESD (Gandikota et al. 2023, arXiv 2303.07345) with eta 1; the third a concept slider
+(Gandikota et al. 2023, arXiv 2311.12092) with eta 1, learned at both signs. All are affine with coefficients that sum to one,
+so the same in any prediction space.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from torch import Tensor
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.plain.passes import POSITIVE
 from negativa.plain.recipe import Recipe
+from negativa.plain.samplers import evaluations
 from negativa.sampling.budget import FixedRows
 from negativa.sampling.engine import Engine
 from negativa.sampling.walk import Ask, Walk, walk
@@ -60,11 +61,12 @@ def visited(
     `prompts` are the distinct texts of the recipes. Recipes are complete, those of one goal and model.
     """
     found: list[dict[str, Tensor]] = []
+    each = evaluations(recipes[0].sampler, recipes[0].steps)
     for begin in range(0, len(recipes), TOGETHER):
         kept = folder / f"walks-{begin // TOGETHER:03}.safetensors"
         some = recipes[begin : begin + TOGETHER]
         if not kept.exists():
-            yield from _walked(denoiser, goal, prompts, some, room, kept, begin, len(recipes))
+            yield from _walked(denoiser, goal, prompts, some, room, kept, begin * each, len(recipes) * each)
         found.append(load_file(kept))
     return Places(**{name: torch.cat([one[name] for one in found]) for name in found[0]})
 
@@ -99,10 +101,8 @@ def _walked(
             shape = denoiser.shape(recipe.width or 0, recipe.height or 0)
             yield i, _watched(walk(recipe, shape, denoiser.scheduler, room), goal, room, partial(keep, i))
 
-    for running in Engine(denoiser.predict, partial(FixedRows, ROWS)).run(walks()):
-        if running.latents is not None:
-            done += 1
-            yield Progress("walks", done, total)
+    for taken, _ in enumerate(Engine(denoiser.predict, partial(FixedRows, ROWS)).run(walks()), done + 1):
+        yield Progress("walks", taken, total)
     every = [one for walked in rows for one in walked]
     save_file({name: torch.stack([one[name] for one in every]) for name in every[0]}, kept.with_suffix(".part"))
     kept.with_suffix(".part").replace(kept)

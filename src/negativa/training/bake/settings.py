@@ -1,0 +1,146 @@
+"""What a baking is told, and the folder from which a later run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from negativa.denoisers.latent import LatentDiffusion
+from negativa.errors import InputError, OutputError, nearest
+from negativa.language.files import whole
+from negativa.plain.knobs import number
+from negativa.plain.knobs import whole as whole_number
+from negativa.plain.recipe import Recipe
+from negativa.training.bake.goal import Goal
+from negativa.training.bake.student import LAYOUTS
+
+RANGES: Final = {"steps": (1, 10**6), "batch": (1, 4096), "rank": (1, 1024), "walks": (1, 10**5), "pictures": (1, 10**4)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is baked, and how long.
+
+    `out` is the .safetensors file of a LoRA of that `rank`, in one of the `LAYOUTS`; or, if all weights are to learn (`full`),
+    the folder of a U-Net. The guided sampler walks `walks` times, from the prompts in turn; the student takes `steps` steps of
+    `batch` rows, or as many as fit into `minutes`. `prompts` may be empty for terrarium, whose captions then are the prompts,
+    and is for a concept to erase, which is its own. `folder` holds what a later run goes on from; beside `out` if None.
+    `pictures` are drawn an arm in the end. `like` says how the sampler walks and draws: its name, steps and size.
+    Raises `InputError` for values out of range or at odds.
+    """
+
+    goal: Goal
+    out: Path
+    model: str = "terrarium"
+    prompts: tuple[str, ...] = ()
+    full: bool = False
+    layout: str = "diffusers"
+    rank: int = 32
+    steps: int = 1000
+    minutes: float | None = None
+    batch: int = 16
+    learning_rate: float | None = None
+    walks: int = 256
+    pictures: int = 24
+    seed: int = 0
+    folder: Path | None = None
+    overwrite: bool = False
+    like: Recipe = field(default_factory=Recipe)
+    device: str | None = None
+    dtype: str | None = "float32"
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in RANGES.items():
+            whole_number(name, getattr(self, name), least, most)
+        Recipe(seed=self.seed)
+        if not 0 < number("learning_rate", self.rate) <= 1:
+            raise InputError(f"learning_rate: {self.learning_rate!r} was given; allowed: above 0, up to 1")
+        if self.minutes is not None and number("minutes", self.minutes) <= 0:
+            raise InputError(f"minutes: {self.minutes!r} was given; allowed: a number above 0")
+        if self.layout not in LAYOUTS:
+            raise InputError(f"layout: {self.layout!r} was given; {nearest(str(self.layout), LAYOUTS)}")
+        if self.dtype == "float16":
+            raise InputError("dtype: 'float16' was given, in which small gradients vanish; allowed: float32, bfloat16")
+        if self.goal.kind == "slider" and self.full:
+            raise InputError("full: given for a slider, which is a LoRA of any weight; allowed: a negative, or erase")
+        if self.goal.kind == "erase" and self.prompts:
+            raise InputError("prompts: given with erase, which learns from the concept alone; allowed: none")
+        if not self.full and self.out.suffix.lower() != ".safetensors":
+            raise InputError(f"out: {str(self.out)!r} was given; allowed: a file that ends in .safetensors")
+        if self.goal.kind != "erase" and self.model != "terrarium" and not self.prompts:
+            raise InputError(f"prompts: none were given for {self.model!r}; allowed: a file of them, one a line")
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, which may be larger for a LoRA than for all weights."""
+        return self.learning_rate if self.learning_rate is not None else 5e-5 if self.full else 5e-4
+
+    @property
+    def place(self) -> Path:
+        """The folder of what a later run goes on from."""
+        return self.folder or self.out.with_name(f"{self.out.stem}-training")
+
+
+def check_out(settings: Settings) -> None:
+    """Raise `OutputError` if the result cannot be written there: worth knowing before the work."""
+    out, begun = settings.out, (settings.place / "begun.json").is_file()
+    try:
+        there, parent = out.exists(), out.parent.is_dir()
+    except OSError as error:
+        raise OutputError(f"out: {str(out)!r} cannot be written: {error.strerror}") from error
+    if not parent:
+        raise OutputError(f"out: there is no folder {str(out.parent)!r}")
+    if not os.access(out.parent, os.W_OK):
+        raise OutputError(f"out: the folder {str(out.parent)!r} cannot be written to")
+    if there and (out.is_dir() or settings.full):
+        raise OutputError(f"out: {str(out)!r} is there already; allowed: a new name")
+    if there and not settings.overwrite and not begun:
+        raise OutputError(f"out: {str(out)!r} is there already; allowed: a new name, or --overwrite")
+
+
+def about(settings: Settings, denoiser: LatentDiffusion, recipe: Recipe) -> dict[str, Any]:
+    """What decides the weights, as plain values: a run that goes on must have the same."""
+    texts = "\n".join(settings.prompts)
+    return {
+        "goal": settings.goal.kind,
+        "text": settings.goal.text,
+        "scale": recipe.scale,
+        "model": settings.model,
+        "family": denoiser.family,
+        "model hash": denoiser.hash,
+        "prompts": hashlib.sha256(texts.encode()).hexdigest()[:16] if texts else "",
+        "sampler": f"{recipe.sampler}, {recipe.steps} steps, {recipe.width}x{recipe.height}",
+        "walks": settings.walks,
+        "weights": "all" if settings.full else f"a LoRA of rank {settings.rank}",
+        "steps": settings.steps,
+        "batch": settings.batch,
+        "learning rate": settings.rate,
+        "seed": settings.seed,
+    }
+
+
+def begin(settings: Settings, told: Mapping[str, Any]) -> None:
+    """Make the folder, or refuse one that was begun otherwise."""
+    folder = settings.place
+    begun = folder / "begun.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not begun.exists():
+            with whole(begun) as file:
+                file.write(json.dumps(told, indent=1).encode())
+        before = json.loads(begun.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"folder: {str(begun)!r} is damaged; allowed: another folder") from error
+    except OSError as error:
+        raise OutputError(f"folder: {str(folder)!r} cannot be written: {error.strerror}") from error
+    for name, value in told.items():
+        if before.get(name) != value:
+            raise InputError(
+                f"folder: {str(folder)!r} was begun with {name} {before.get(name)!r}, now {value!r} was given; "
+                "allowed: the same, or another folder"
+            )
