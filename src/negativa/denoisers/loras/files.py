@@ -82,7 +82,7 @@ def _check(data: Mapping[str, Tensor]) -> None:
     for key, value in data.items():
         if kind := next((name for part, name in OTHERS.items() if part in key), None):
             raise InputError(f"is a {kind} ({key[:80]!r}); allowed: a LoRA")
-        if not value.is_floating_point() or not value.isfinite().all():
+        if not (value.is_floating_point() or key.endswith(ALPHA)) or not value.isfinite().all():
             raise InputError(f"has values in {key[:80]!r} that are no finite numbers")
     if not data:
         raise InputError("holds nothing; allowed: a LoRA")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from negativa.denoisers.loras.files import Lora, Pair, read
 from negativa.errors import InputError
 
-KEPT: Final = 2**30  # bytes of changed weights that are kept; those of the combination in use always are
+KEPT: Final = 2**30  # bytes of changed weights that are kept beside those in use
 Acting = tuple[tuple[str, float], ...]  # paths with their weights
 
 
@@ -66,7 +66,7 @@ class Loras:
             self._changed[loras] = self._changed.pop(loras)
             return self._changed[loras]
         sizes = [sum(map(_size, changed.values())) for changed in self._changed.values()]
-        while sizes and sum(sizes) + sizes[-1] > KEPT:
+        while sum(sizes) > KEPT:
             sizes.pop(0)
             del self._changed[next(iter(self._changed))]
         changed: dict[nn.Module, Tensor] = {}

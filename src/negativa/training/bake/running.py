@@ -19,6 +19,7 @@ from negativa.plain.recipe import Recipe
 from negativa.studio import Studio, load
 from negativa.terrarium import paint
 from negativa.terrarium.captions import caption
+from negativa.terrarium.painter import SCENES
 from negativa.training.bake.comparing import Figure, arms_of, attributes_of, card, compare
 from negativa.training.bake.goal import condition_of
 from negativa.training.bake.settings import Settings, about, begin, check_out
@@ -123,15 +124,22 @@ def _compared(settings: Settings, prompts: Sequence[str], attributes: Sequence[s
 
     Those are of pictures that show what the goal is about, and name it only where it was erased.
     """
-    goal, texts = settings.goal, list(prompts)
-    if settings.model == "terrarium" and not settings.prompts and attributes:
-        texts = []
-        for i in range(settings.pictures):
-            rng, name = np.random.default_rng([settings.seed + ELSEWHERE, i]), attributes[i % len(attributes)]
-            for _ in range(TRIES):
-                text = caption(paint(rng, **{name.replace(" ", "_"): True})[1], rng)
-                if text and (name in text) == (goal.kind == "erase"):
-                    break
-            texts.append(text)
-    seeds = range(settings.seed + ELSEWHERE, settings.seed + ELSEWHERE + settings.pictures)
+    goal, texts = settings.goal, prompts
+    seeds = [settings.seed + ELSEWHERE + i for i in range(settings.pictures)]
+    if attributes and not settings.prompts:
+        texts = [_about_it(attributes[i % len(attributes)], goal.kind == "erase", seed) for i, seed in enumerate(seeds)]
     return [goal.recipe(texts[i % len(texts)], seed, settings.like) for i, seed in enumerate(seeds)]
+
+
+def _about_it(attribute: str, named: bool, seed: int) -> str:
+    """A caption of a picture that shows an attribute, in words that name it or do not."""
+    rng, text = np.random.default_rng(seed), ""
+    for _ in range(TRIES):
+        if attribute in SCENES:
+            _, truth = paint(rng, attribute)
+        else:
+            _, truth = paint(rng, **{attribute.replace(" ", "_"): True})
+        text = caption(truth, rng)
+        if text and (attribute in text) == named:
+            break
+    return text
