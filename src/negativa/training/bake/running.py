@@ -22,12 +22,13 @@ from negativa.terrarium.captions import caption
 from negativa.terrarium.painter import SCENES
 from negativa.training.bake.comparing import Figure, arms_of, attributes_of, card, compare
 from negativa.training.bake.goal import condition_of
-from negativa.training.bake.settings import Settings, about, begin, check_out
+from negativa.training.bake.settings import Settings, about, check_out
 from negativa.training.bake.student import Student, loss_of, write_lora, write_unet
 from negativa.training.bake.walks import visited
 from negativa.training.log import last_step, logged
 from negativa.training.loop import train
 from negativa.training.progress import Progress
+from negativa.training.runs import begin
 
 ELSEWHERE: Final = 10**6  # after the seeds of the walks come those of the comparison
 TRIES: Final = 100  # captions until one fits
@@ -73,7 +74,7 @@ def _run(settings: Settings) -> Iterator[Progress | Baked]:
     conditions = [condition_of("prompts", prompt, recipes[0]) for prompt in distinct]
     condition_of(goal.kind, goal.text)
     told = about(settings, denoiser, recipes[0])
-    begin(settings, told)
+    begin(folder, told)
     room = max(studio.room(one) for one in (*recipes, Recipe(goal.text, steps=1)))
     places = yield from visited(denoiser, goal, distinct, recipes, room, folder)
     if not places.moved.any():

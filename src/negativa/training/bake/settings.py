@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.errors import InputError, OutputError, nearest
-from negativa.language.files import whole
 from negativa.plain.knobs import number
 from negativa.plain.knobs import whole as whole_number
 from negativa.plain.recipe import Recipe
+from negativa.training import runs
 from negativa.training.bake.goal import Goal
 from negativa.training.bake.student import LAYOUTS
 
@@ -70,8 +68,6 @@ class Settings:
             raise InputError("full: given for a slider, which is a LoRA of any weight; allowed: a negative, or erase")
         if self.goal.kind == "erase" and self.prompts:
             raise InputError("prompts: given with erase, which learns from the concept alone; allowed: none")
-        if not self.full and self.out.suffix.lower() != ".safetensors":
-            raise InputError(f"out: {str(self.out)!r} was given; allowed: a file that ends in .safetensors")
         if self.goal.kind != "erase" and self.model != "terrarium" and not self.prompts:
             raise InputError(f"prompts: none were given for {self.model!r}; allowed: a file of them, one a line")
 
@@ -88,19 +84,13 @@ class Settings:
 
 def check_out(settings: Settings) -> None:
     """Raise `OutputError` if the result cannot be written there: worth knowing before the work."""
-    out, begun = settings.out, (settings.place / "begun.json").is_file()
-    try:
-        there, parent = out.exists(), out.parent.is_dir()
-    except OSError as error:
-        raise OutputError(f"out: {str(out)!r} cannot be written: {error.strerror}") from error
-    if not parent:
-        raise OutputError(f"out: there is no folder {str(out.parent)!r}")
-    if not os.access(out.parent, os.W_OK):
-        raise OutputError(f"out: the folder {str(out.parent)!r} cannot be written to")
-    if there and (out.is_dir() or settings.full):
+    out = settings.out
+    if not settings.full:
+        runs.check_out(out, settings.place, settings.overwrite)
+    elif not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise OutputError(f"out: {str(out)!r} cannot be written; allowed: a name in a folder that can be written to")
+    elif out.exists():
         raise OutputError(f"out: {str(out)!r} is there already; allowed: a new name")
-    if there and not settings.overwrite and not begun:
-        raise OutputError(f"out: {str(out)!r} is there already; allowed: a new name, or --overwrite")
 
 
 def about(settings: Settings, denoiser: LatentDiffusion, recipe: Recipe) -> dict[str, Any]:
@@ -122,25 +112,3 @@ def about(settings: Settings, denoiser: LatentDiffusion, recipe: Recipe) -> dict
         "learning rate": settings.rate,
         "seed": settings.seed,
     }
-
-
-def begin(settings: Settings, told: Mapping[str, Any]) -> None:
-    """Make the folder, or refuse one that was begun otherwise."""
-    folder = settings.place
-    begun = folder / "begun.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not begun.exists():
-            with whole(begun) as file:
-                file.write(json.dumps(told, indent=1).encode())
-        before = json.loads(begun.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"folder: {str(begun)!r} is damaged; allowed: another folder") from error
-    except OSError as error:
-        raise OutputError(f"folder: {str(folder)!r} cannot be written: {error.strerror}") from error
-    for name, value in told.items():
-        if before.get(name) != value:
-            raise InputError(
-                f"folder: {str(folder)!r} was begun with {name} {before.get(name)!r}, now {value!r} was given; "
-                "allowed: the same, or another folder"
-            )
