@@ -15,6 +15,7 @@ from diffusers.utils.state_dict_utils import StateDictType, convert_state_dict_t
 from peft.utils.other import get_pattern_key
 from torch import Tensor
 
+from negativa.denoisers.files import load
 from negativa.errors import InputError
 from negativa.plain.quiet import quiet
 
@@ -56,26 +57,22 @@ def read(path: Path, unet_config: Mapping[str, Any]) -> Lora:
     `unet_config` tells how the blocks are numbered where a file counts them as the original code does. Raises `InputError` if
     there is no such file, it is damaged, or it is no LoRA of Stable Diffusion.
     """
-    try:
-        if not path.is_file():
-            raise InputError("is no file here")
-        if path.suffix.lower() in PICKLES:
-            raise InputError("is a pickle, which can run code when it is read; allowed: .safetensors")
-        if path.suffix.lower() != ".safetensors":
-            raise InputError("was given; allowed: a file that ends in .safetensors")
-        if path.stat().st_size > LARGEST:
-            raise InputError(f"is larger than {LARGEST >> 30} GB, which no LoRA is")
-        raw = path.read_bytes()
-        data, begin = safetensors.torch.load(raw), 8 + int.from_bytes(raw[:8], "little")
-        settings = json.loads(json.loads(raw[8:begin]).get("__metadata__", {}).get(SETTINGS, "{}"))
+    if path.suffix.lower() in PICKLES:
+        raise InputError(f"lora: {str(path)!r} is a pickle, which can run code when it is read; allowed: .safetensors")
+
+    def understood(held: tuple[dict[str, Tensor], Mapping[str, Any], str]) -> Lora:
+        data, settings, digest = held
         _check(data)
-        return Lora(_scaled(_converted(data, unet_config), settings), hashlib.sha256(raw[begin:]).hexdigest()[:12], path)
-    except InputError as error:
-        raise InputError(f"lora: {str(path)!r} {error}") from error
-    except OSError as error:
-        raise InputError(f"lora: {str(path)!r} could not be read: {error.strerror or 'it is damaged'}") from error
-    except Exception as error:  # whatever safetensors and diffusers say of damaged files
-        raise InputError(f"lora: {str(path)!r} is damaged, or no LoRA: {error!s:.120}") from error
+        return Lora(_scaled(_converted(data, unet_config), settings), digest, path)
+
+    return load("lora", path, {".safetensors": _opened}, understood, LARGEST)[1]
+
+
+def _opened(raw: bytes) -> tuple[dict[str, Tensor], Mapping[str, Any], str]:
+    """The tensors of a file, the configuration of peft in its header, and the hash of what follows that."""
+    begin = 8 + int.from_bytes(raw[:8], "little")
+    settings = json.loads(json.loads(raw[8:begin]).get("__metadata__", {}).get(SETTINGS, "{}"))
+    return safetensors.torch.load(raw), settings, hashlib.sha256(raw[begin:]).hexdigest()[:12]
 
 
 def _check(data: Mapping[str, Tensor]) -> None:
