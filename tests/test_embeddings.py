@@ -320,7 +320,9 @@ def test_two_encoders_stay_two(tmp_path: Path) -> None:
     write(both, tmp_path / "again.safetensors")
     again = load_file(tmp_path / "again.safetensors")
     assert same(again["clip_l"], THREE.half()) and same(again["clip_g"], WIDE.half()) and len(again) == 2
-    with pytest.raises(InputError, match="layout: 'kohya' was given for vectors of clip_l and clip_g; allowed: sdxl"):
+    with pytest.raises(
+        InputError, match="layout: 'kohya' was given for vectors of clip_l and clip_g; allowed: sdxl, diffusers"
+    ):
         write(both, tmp_path / "new.safetensors", "kohya")
 
 

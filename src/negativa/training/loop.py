@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
+from negativa.errors import InputError, OutputError
+from negativa.language.files import whole
 from negativa.training.progress import Progress
 
 SAVE_SECONDS = 120.0
@@ -27,17 +31,26 @@ def train(
     minutes: float | None,
     learning_rate: float,
     seed: int,
-) -> Iterator[Progress]:
+    accumulate: int = 1,
+    accelerator: Accelerator | None = None,
+) -> Generator[Progress, None, None]:
     """Train `module` in place with AdamW.
 
-    `loss(module, rng, share)` is called once a step with that step's own generator (so a resumed run draws what an
-    unbroken one would have drawn) and the share of the training that is done. The learning rate rises for `WARM_UP`
-    steps and falls to zero along a cosine, which makes averaging the weights unnecessary. `minutes` replaces `steps` by
-    what this machine can do in that time, measured on the first steps. The checkpoint `<folder>/<part>.pt` is written
-    every two minutes, when the training is stopped, and at the end.
+    `loss(module, rng, share)` is called with the step's own generator (so a resumed run draws what an unbroken one would
+    have drawn) and the share of the training that is done, `accumulate` times a step; the step follows the mean. The
+    learning rate rises for `WARM_UP` steps and falls to zero along a cosine, which makes averaging the weights
+    unnecessary. `minutes` replaces `steps` by what this machine can do in that time, measured on the first steps. The
+    checkpoint `<folder>/<part>.pt` is written every two minutes, when the training is stopped, and at the end.
+    `accelerator` brings mixed precision and other processes, each with a generator of its own; all take the same steps.
+    Raises `InputError` when the loss is no number any more, `OutputError` if the checkpoint cannot be written; what was
+    reached before is kept.
     """
     checkpoint = folder / f"{part}.pt"
     optimiser = torch.optim.AdamW(module.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
+    mixed, index = nullcontext, 0
+    if accelerator is not None:
+        optimiser = accelerator.prepare_optimizer(optimiser, device_placement=False)
+        mixed, index = accelerator.autocast, accelerator.process_index
     done = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True, map_location="cpu")
@@ -46,10 +59,29 @@ def train(
         done, steps = state["step"], state["steps"]
 
     def save() -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        if index:
+            return
         state = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
-        torch.save(state | {"step": done, "steps": steps}, checkpoint.with_suffix(".part"))
-        checkpoint.with_suffix(".part").replace(checkpoint)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with whole(checkpoint) as file:
+                torch.save(state | {"step": done, "steps": steps}, file)
+        except (OSError, RuntimeError) as error:  # torch's own writer raises the latter on a full disk
+            reason = getattr(error, "strerror", None) or "the disk does not take it"
+            raise OutputError(f"folder: the checkpoint {str(checkpoint)!r} could not be written: {reason}") from error
+
+    def learn() -> float:
+        """One step; returns its loss."""
+        rng, total = np.random.default_rng([seed, done, index] if index else [seed, done]), 0.0
+        optimiser.zero_grad(set_to_none=True)
+        for _ in range(accumulate):
+            with mixed():
+                value = loss(module, rng, done / steps) / accumulate
+            value.backward() if accelerator is None else accelerator.backward(value)
+            total += float(value.detach())
+        if not math.isfinite(total):
+            raise InputError(f"learning_rate: at step {done + 1} the loss is no number any more; allowed: a smaller one")
+        return total
 
     started = saved = timed = time.monotonic()
     first, kept, settled = done, done, True
@@ -64,10 +96,13 @@ def train(
             rise = min(1.0, (done + 1) / WARM_UP)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate * rise * 0.5 * (1 + math.cos(math.pi * done / steps))
-            value = loss(module, np.random.default_rng([seed, done]), done / steps)
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
-            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            value = learn()
+            if accelerator is None:
+                nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            else:
+                for weight in module.parameters():
+                    weight.grad = accelerator.reduce(weight.grad, "mean")
+                accelerator.clip_grad_norm_(module.parameters(), 1.0)
             settled = False
             optimiser.step()
             done += 1
@@ -75,7 +110,7 @@ def train(
             if time.monotonic() - saved > SAVE_SECONDS:
                 save()
                 saved, kept = time.monotonic(), done
-            yield Progress(part, done, steps, float(value.detach()))
+            yield Progress(part, done, steps, value)
     finally:  # also when the caller stops listening, or the person presses Ctrl-C, but not with half a step taken
         if settled and done > kept:
             save()

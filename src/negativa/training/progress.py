@@ -13,3 +13,10 @@ class Progress:
     step: int
     steps: int
     loss: float | None = None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence for the person: what was left out, and why."""
+
+    text: str

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from negativa.studio import Result, Stepped
+    from negativa.training.progress import Progress as Trained
 
 T = TypeVar("T")
 
@@ -31,3 +32,25 @@ def progress(events: Iterable[Stepped | Result], total: int) -> Iterator[Stepped
             if isinstance(event, Stepped):
                 bar.update(task, advance=1, total=total * event.steps)
             yield event
+
+
+def parts(events: Iterable[T | Trained]) -> Iterator[T | Trained]:
+    """Hand the events of a training on, with a bar for each of its parts: how far it is, the time left, loss and rate."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    from negativa.training.progress import Progress as Trained
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    words = TextColumn("{task.fields[words]}")
+    with Progress(*columns, words, console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False) as bars:
+        tasks: dict[str, TaskID] = {}
+        for now in events:
+            if isinstance(now, Trained):
+                if now.part not in tasks:
+                    tasks[now.part] = bars.add_task(now.part, completed=now.step, total=now.steps, words="")
+                speed = bars.tasks[tasks[now.part]].speed
+                said = [f"loss {now.loss:.4f}"] if now.loss is not None else []
+                said += [f"{speed:.2f} a second"] if speed else []
+                bars.update(tasks[now.part], completed=now.step, total=now.steps, words=", ".join(said))
+            yield now

@@ -1,4 +1,4 @@
-"""`negativa train`: the recipes of the weights that ship."""
+"""`negativa train`: what can be learned, and the recipe of the weights that ship."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Annotated
 
 import typer
 
+from negativa.apps.cli import train_token
+from negativa.apps.cli.screen import parts
 from negativa.errors import InputError
 from negativa.plain.knobs import KNOBS
 
-app = typer.Typer(help="Train what ships with the package.", no_args_is_help=True)
-
-
-@app.callback()
-def train() -> None:
-    """Train what ships with the package."""
+app = typer.Typer(help="Train tokens, and what ships with the package.", no_args_is_help=True)
+app.command("token")(train_token.token)
+app.command("wrong")(train_token.wrong)
 
 
 @app.command()
@@ -32,20 +31,9 @@ def terrarium(
     if minutes is not None and not 0 < minutes < math.inf:
         raise InputError(f"minutes: {minutes!r} was given; allowed: a number above 0")
     KNOBS["seed"].check("seed", seed)
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
     from negativa.studio import device_of
     from negativa.training.terrarium import Settings, run
 
-    settings = Settings(folder, seed=seed, minutes=minutes, device=str(device_of(device)))
-    words = TextColumn("{task.fields[words]}")
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), words)
-    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
-        tasks: dict[str, TaskID] = {}
-        for now in run(settings):
-            if now.part not in tasks:
-                tasks[now.part] = bar.add_task(now.part, words="")
-            said = "" if now.loss is None else f"loss {now.loss:.4f}"
-            bar.update(tasks[now.part], completed=now.step, total=now.steps, words=said)
+    for _ in parts(run(Settings(folder, seed=seed, minutes=minutes, device=str(device_of(device))))):
+        pass
     print(folder / "terrarium")

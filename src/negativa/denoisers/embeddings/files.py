@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,16 +53,28 @@ def read(path: str | os.PathLike[str]) -> Embedding:
     return Embedding(name, held.vectors, held.layout, digest, path, held.notices)
 
 
+def layouts_of(encoders: int) -> tuple[str, ...]:
+    """What can be written of vectors for so many text encoders, 1 or 2."""
+    return ("kohya", "diffusers") if encoders == 1 else ("sdxl", "diffusers")
+
+
 def second(path: Path) -> Path:
     """Where diffusers writes the vectors of Stable Diffusion XL's second encoder, beside those of the first."""
     return path.with_name(f"{path.stem}_2{path.suffix}")
 
 
-def write(embedding: Embedding, path: str | os.PathLike[str], layout: str | None = None, overwrite: bool = False) -> None:
+def write(
+    embedding: Embedding,
+    path: str | os.PathLike[str],
+    layout: str | None = None,
+    overwrite: bool = False,
+    notes: Mapping[str, str] | None = None,
+) -> None:
     """Write an embedding as safetensors, its vectors bit for bit; the file appears whole or not at all.
 
-    `layout` is "kohya" (one tensor, `emb_params`), "sdxl" (`clip_l` and `clip_g`) or "diffusers" (one tensor under the name);
-    if not given, what AUTOMATIC1111 and ComfyUI both read: kohya for one text encoder, sdxl for two. Raises `InputError` for
+    `layout` is "kohya" (one tensor, `emb_params`), "sdxl" (`clip_l` and `clip_g`) or "diffusers" (one tensor under the name;
+    of two text encoders the second's is in a file of its own, `NAME_2.safetensors`); if not given, what AUTOMATIC1111 and
+    ComfyUI both read: kohya for one text encoder, sdxl for two. `notes` join the file's metadata. Raises `InputError` for
     another kind of file or layout, `OutputError` if the file exists or cannot be written.
     """
     path = Path(path)
@@ -71,19 +83,21 @@ def write(embedding: Embedding, path: str | os.PathLike[str], layout: str | None
     layout = layout or ("kohya" if len(embedding.vectors) == 1 else "sdxl")
     if layout not in LAYOUTS:
         raise InputError(f"layout: {layout!r} was given; {nearest(layout, LAYOUTS)}")
-    if (layout == "sdxl") != (tuple(embedding.vectors) == PAIR):
+    if layout not in (fitting := layouts_of(len(embedding.vectors))):
         encoders = " and ".join(embedding.vectors)
-        fitting = "sdxl" if tuple(embedding.vectors) == PAIR else "kohya, diffusers"
-        raise InputError(f"layout: {layout!r} was given for vectors of {encoders}; allowed: {fitting}")
-    if layout == "sdxl":
-        tensors = dict(embedding.vectors)
-    else:
-        (vectors,) = embedding.vectors.values()
-        tensors = {"emb_params" if layout == "kohya" else embedding.tokens[0]: vectors}
-    raw = safetensors.torch.save({key: value.contiguous() for key, value in tensors.items()}, {"format": "pt"})
+        raise InputError(f"layout: {layout!r} was given for vectors of {encoders}; allowed: {', '.join(fitting)}")
+    held = {path: dict(embedding.vectors)}
+    if layout != "sdxl":
+        key = "emb_params" if layout == "kohya" else embedding.tokens[0]
+        places = (path, second(path))[: len(embedding.vectors)]
+        held = {place: {key: one} for place, one in zip(places, embedding.vectors.values(), strict=True)}
     try:
-        with whole(path, overwrite) as file:
-            file.write(raw)
+        if not overwrite and any(place.exists() for place in held):
+            raise FileExistsError
+        for place, tensors in held.items():
+            raw = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, {"format": "pt", **(notes or {})})
+            with whole(place, overwrite) as file:
+                file.write(raw)
     except FileExistsError as error:
         raise OutputError(f"embedding: {str(path)!r} is there already; allowed: a new name, or --overwrite") from error
     except OSError as error:

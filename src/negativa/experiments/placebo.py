@@ -1,0 +1,143 @@
+"""What a learned token does as a negative: beside no negative, and beside the same token untrained, which is the placebo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from negativa.errors import OutputError
+from negativa.experiments.statistics import Difference, Estimate, difference, mean, power_note
+from negativa.language.files import whole
+from negativa.plain.knobs import whole as whole_number
+from negativa.plain.recipe import Recipe
+from negativa.training.progress import Progress
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from negativa.measures import Measure
+    from negativa.training.token import Learned
+
+PROMPTS: Final = ("portrait of a man", "portrait of a woman", "a house", "a street", "a forest", "a hamburger", "an armchair")
+MEASURES: Final = {True: ("flawless", "kept"), False: ("sharpness", "contrast", "saturation", "kept")}  # for terrarium or not
+ELSEWHERE: Final = 10**6  # where the seeds begin, far from those of the pictures that were learned from
+NONE, TOKEN, PLACEBO = "no negative", "token", "untrained"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A measure's `estimates` by arm, and the paired `differences` of the token and the placebo from no negative."""
+
+    measure: Measure
+    estimates: Mapping[str, Estimate]
+    differences: Mapping[str, Difference]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The end: the `card` that was written, and what it says."""
+
+    card: Path
+    findings: tuple[Finding, ...]
+
+
+def check(pictures: int) -> None:
+    """Raise `InputError` for a number of pictures that is none for a comparison: worth knowing before the training."""
+    whole_number("pictures", pictures, 2, 10_000)
+
+
+def compare(learned: Learned, folder: Path, pictures: int = 24, device: str | None = None) -> Iterator[Progress | Compared]:
+    """Draw `pictures` pictures an arm, and write a card beside the token's file; the last that is told is a `Compared`.
+
+    Every arm has the same prompts and seeds. Raises `InputError` for fewer pictures than a comparison needs, `OutputError` if
+    the card cannot be written; `folder` holds the two embeddings that are compared.
+    """
+    from negativa.measures import build
+    from negativa.studio import load
+
+    check(pictures)
+    model, negatives = learned.about["model"], _negatives(learned, folder)
+    studio = load(model, embeddings=folder, device=device)
+    bases = [Recipe(PROMPTS[i % len(PROMPTS)], seed=ELSEWHERE + i) for i in range(pictures)]
+    arms = {name: [base.replace(negative=words) for base in bases] for name, words in negatives.items()}
+    drawn: dict[str, list[Image]] = {name: [] for name in arms}
+    rows = 0
+    for i in range(pictures):
+        made = sorted(studio.generate_many([recipes[i] for recipes in arms.values()]), key=lambda one: one.index)
+        for name, one in zip(arms, made, strict=True):
+            drawn[name].append(one.image)
+            rows += one.receipt.rows_run
+        yield Progress("measuring", i + 1, pictures)
+    known = [build(name) for name in MEASURES[model == "terrarium"]]
+    findings = tuple(_finding(measure, arms, drawn) for measure in known)
+    card = learned.file.with_suffix(".md")
+    try:
+        with whole(card) as file:
+            file.write(written(learned, findings, negatives, pictures, rows).encode())
+    except OSError as error:
+        raise OutputError(f"card: {str(card)!r} could not be written: {error.strerror or error}") from error
+    yield Compared(card, findings)
+
+
+def written(
+    learned: Learned, findings: Sequence[Finding], negatives: Mapping[str, str | None], pictures: int, rows: int
+) -> str:
+    """The card, as Markdown."""
+    token = learned.embedding.name
+    lines = [f"# {token}", "", f"As a negative: `{learned.used}`.", ""]
+    lines += ["| measure | " + " | ".join(negatives) + " |", "|---" * (len(negatives) + 1) + "|"]
+    for one in findings:
+        better = "" if one.measure.better == "neither" else f", {one.measure.better} is better"
+        cells = [_estimate(one.estimates[arm]) if arm in one.estimates else "" for arm in negatives]
+        lines.append(f"| {one.measure.label} ({one.measure.unit}{better}) | " + " | ".join(cells) + " |")
+    lines += ["", "| measure | token, from no negative | untrained token (placebo), from no negative |", "|---|---|---|"]
+    for one in findings:
+        if one.differences:
+            lines.append(f"| {one.measure.label} | " + " | ".join(map(_difference, one.differences.values())) + " |")
+    lines += [
+        "",
+        f"{pictures} pictures an arm, paired by prompt and seed; in brackets 95 % intervals; {rows} network rows in all.",
+    ]
+    if any(one.measure.name == "flawless" for one in findings):
+        note = power_note(pictures)
+        lines.append(f"{note[0].upper()}{note[1:]}.")
+    lines += ["", "Learned with:", ""]
+    return "\n".join([*lines, *(f"- {name}: {value}" for name, value in learned.about.items()), ""])
+
+
+def _negatives(learned: Learned, folder: Path) -> dict[str, str | None]:
+    """What each arm says, and the two embeddings in the folder for it."""
+    from negativa.denoisers.embeddings import write
+
+    name = learned.embedding.name
+    placebo = f"<{learned.embedding.bare}-untrained>"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder: {str(folder)!r} cannot be written: {error.strerror}") from error
+    for embedding in (learned.embedding, replace(learned.untrained, name=placebo)):
+        write(embedding, folder / f"{embedding.bare}.safetensors", overwrite=True)
+    return {NONE: None, TOKEN: learned.used, PLACEBO: learned.used.replace(name, placebo)}
+
+
+def _finding(measure: Measure, arms: Mapping[str, Sequence[Recipe]], drawn: Mapping[str, Sequence[Image]]) -> Finding:
+    from negativa.measures import Shot
+
+    scores: dict[str, list[float]] = {}
+    for name, recipes in arms.items():
+        if measure.over == "pair" and name == NONE:
+            continue
+        shots = [Shot(image, recipe, before) for image, recipe, before in zip(drawn[name], recipes, drawn[NONE], strict=True)]
+        scores[name] = measure.score(shots)
+    changes = {name: difference(scores[NONE], scores[name]) for name in (TOKEN, PLACEBO)} if NONE in scores else {}
+    return Finding(measure, {name: mean(values) for name, values in scores.items()}, changes)
+
+
+def _estimate(one: Estimate) -> str:
+    return f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}]"
+
+
+def _difference(one: Difference) -> str:
+    return f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}], p {one.p:.2g}"

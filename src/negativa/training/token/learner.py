@@ -1,0 +1,103 @@
+"""What learns: the vectors of a new token, in the place of its rows in a model's text encoders; all else stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from negativa.denoisers.embeddings import Embedding, merge, merge_pair
+from negativa.denoisers.embeddings.layouts import ENCODERS, PAIR
+from negativa.denoisers.encoding import Encoding
+from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.sdxl import PairedTexts
+from negativa.denoisers.texts import ClipTexts
+from negativa.errors import InputError
+from negativa.training.denoising import Denoising, weighted
+
+
+class Learner(nn.Module):
+    """The vectors of a new token, (n, width) for each text encoder, float32, added to a model's tokenizers and encoders.
+
+    They begin as those of the words `init`, taken in turn; without words, as the mean of all that the encoder knows. The
+    encoders' own tables stay as they are: the vectors are put in the place of what is looked up there. `written` is how a
+    text says the token. Raises `InputError` for a token that is one already, and for words that are none.
+    """
+
+    def __init__(self, denoiser: LatentDiffusion, token: str, vectors: int, init: str = "") -> None:
+        super().__init__()
+        self._denoiser, self._readers = denoiser, readers_of(denoiser)
+        first = [_first(reader, vectors, init) for reader in self._readers]
+        names = PAIR if len(first) == 2 else [ENCODERS.get(first[0].shape[1], PAIR[0])]
+        start = Embedding(token, dict(zip(names, first, strict=True)), "", "", Path(token))
+        for one in start.tokens:
+            if one in self._readers[0].tokenizer.get_vocab():
+                raise InputError(f"token: {one!r} is a token of {denoiser.name!r} already; allowed: another name")
+        tokenizers, encoders = [one.tokenizer for one in self._readers], [one.encoder for one in self._readers]
+        if len(encoders) == 1:
+            merge(tokenizers[0], encoders[0], start)
+        else:
+            merge_pair(tokenizers, encoders, start)
+        self.start, self.written = start, " ".join(start.tokens)
+        self.vectors = nn.ParameterList(nn.Parameter(rows.clone().to(denoiser.device)) for rows in first)
+        for tokenizer, encoder, rows in zip(tokenizers, encoders, self.vectors, strict=True):
+            numbers = tokenizer.convert_tokens_to_ids(list(start.tokens))
+            encoder.get_input_embeddings().register_forward_hook(partial(_put, numbers, rows))
+
+    def forward(self, texts: Sequence[str]) -> list[Encoding]:
+        """What the encoders say of texts that hold the token."""
+        said = [_said(reader, texts) for reader in self._readers]
+        states, pooled = torch.cat([states for states, _ in said], -1), said[-1][1]
+        return [Encoding(states[i], None if pooled is None else pooled[i]) for i in range(len(texts))]
+
+    def loss(self, batch: Denoising, texts: Sequence[str], power: float) -> Tensor:
+        """The denoiser's loss under these texts (Gal et al. 2022, arXiv 2208.01618, equation 2), weighted as in `weighted`."""
+        unet, read = self._denoiser.unet, self(texts)
+        height, width = batch.noisy.shape[-2:]
+        beside = self._denoiser.beside(read, (height, width))
+        states = torch.stack([one.states for one in read])
+        noisy = batch.noisy.to(unet.dtype)
+        predicted = unet(noisy, batch.timesteps, states, added_cond_kwargs=beside, return_dict=False)[0]
+        return weighted(predicted, batch, power)
+
+    def embedding(self, dtype: torch.dtype = torch.float32) -> Embedding:
+        """What has been learned so far."""
+        rows = [one.detach().to("cpu", dtype, copy=True) for one in self.vectors]
+        return Embedding(self.start.name, dict(zip(self.start.vectors, rows, strict=True)), "", "", self.start.path)
+
+
+def readers_of(denoiser: LatentDiffusion) -> list[ClipTexts]:
+    """The tokenizers and encoders that read a model's texts, in the order in which their states are joined."""
+    texts = denoiser.read_by()
+    return [texts.first, texts.second] if isinstance(texts, PairedTexts) else [texts]
+
+
+def _first(reader: ClipTexts, vectors: int, init: str) -> Tensor:
+    known = reader.encoder.get_input_embeddings().weight.detach().float().cpu()
+    if not init:
+        return known.mean(0, keepdim=True).repeat(vectors, 1)
+    words = reader.tokenizer(init, add_special_tokens=False).input_ids
+    if not words:
+        raise InputError(f"init: {init!r} was given; allowed: a word, or several")
+    return known[[words[i % len(words)] for i in range(vectors)]]
+
+
+def _put(numbers: Sequence[int], rows: Tensor, _: nn.Module, asked: tuple[Tensor], found: Tensor) -> Tensor:
+    for number, row in zip(numbers, rows, strict=True):
+        found = torch.where((asked[0] == number)[..., None], row.to(found.dtype), found)
+    return found
+
+
+def _said(reader: ClipTexts, texts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+    """States (texts, tokens, width), and what is pooled, (texts, width), where an encoder pools."""
+    words, encoder = reader.tokenizer, reader.encoder
+    given = words(
+        list(texts), padding="max_length", max_length=words.model_max_length, truncation=True, return_tensors="pt"
+    ).to(encoder.device)
+    mask = given.attention_mask if getattr(encoder.config, "use_attention_mask", False) else None
+    said = encoder(given.input_ids, attention_mask=mask, output_hidden_states=reader.penultimate)
+    states = said.hidden_states[-2] if reader.penultimate else said.last_hidden_state
+    return states, getattr(said, "text_embeds", None)

@@ -1,0 +1,88 @@
+"""What a token is learned from: a folder of pictures, and texts that say nothing of them but the token."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from PIL import Image as pillow
+from PIL import ImageOps
+from torch import Tensor
+
+from negativa.denoisers.latent import LatentDiffusion
+from negativa.errors import InputError
+from negativa.plain.images import upright
+from negativa.training.progress import Notice, Progress
+from negativa.training.vae import to_tensor
+
+ENDINGS: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+#: What a caption says, the token in the place of {}: the first is how the token is used afterwards.
+TEMPLATES: Final = {
+    "style": (
+        "in the style of {}",
+        "a picture in the style of {}",
+        "an image in the style of {}",
+        "a photo in the style of {}",
+        "a drawing in the style of {}",
+        "a portrait in the style of {}",
+        "a landscape in the style of {}",
+        "a scene in the style of {}",
+    ),
+    "object": (
+        "a picture of {}",
+        "an image of {}",
+        "a photo of {}",
+        "a photo of one {}",
+        "a photo of my {}",
+        "a close-up of {}",
+        "a bright photo of {}",
+        "a dark photo of {}",
+        "{} from afar",
+    ),
+    "plain": ("{}",),
+}
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The picture files of a folder, by name. Raises `InputError` if there are none."""
+    try:
+        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
+    except OSError as error:
+        raise InputError(f"pictures: {str(folder)!r} could not be read: {error.strerror}; allowed: a folder") from error
+    if not found:
+        raise InputError(f"pictures: there are none in {str(folder)!r}; allowed: files that end in {', '.join(ENDINGS)}")
+    return found
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """Sixteen hexadecimal digits of what the files hold."""
+    try:
+        parts = [hashlib.sha256(file.read_bytes()).digest() for file in files]
+    except OSError as error:
+        raise InputError(f"pictures: {error.filename!r} could not be read: {error.strerror}") from error
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+
+
+def encoded(files: Sequence[Path], denoiser: LatentDiffusion) -> Generator[Progress | Notice, None, Tensor]:
+    """The pictures as a model's latents, (n, channels, height, width), float32: scaled to its size, the middle cut out.
+
+    A file that is no picture, or a damaged one, is left out, and said. Raises `InputError` if none is left.
+    """
+    vae, found, side = denoiser.vae, list[Tensor](), (denoiser.size, denoiser.size)
+    for i, file in enumerate(files):
+        try:
+            picture = ImageOps.fit(upright(file), side, pillow.Resampling.BICUBIC)
+        except InputError as error:
+            yield Notice(f"left out: {error}")
+        else:
+            pixels = to_tensor(np.array(picture)[None]).to(vae.device, vae.dtype)
+            with torch.no_grad():
+                found.append(vae.encode(pixels).latent_dist.mean[0].float() * vae.config.scaling_factor)
+        yield Progress("encoding", i + 1, len(files))
+    if not found:
+        raise InputError(f"pictures: none of the {len(files)} files could be read; allowed: pictures, one a file")
+    return torch.stack(found).to(denoiser.device)

@@ -1,0 +1,161 @@
+"""Learning a token from beginning to end: look, learn, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import DDPMScheduler
+from torch import Tensor
+
+from negativa.denoisers.embeddings import Embedding, write
+from negativa.denoisers.latent import LatentDiffusion
+from negativa.errors import InputError, OutputError
+from negativa.language import pictures as picture_files
+from negativa.plain.quiet import quiet
+from negativa.plain.recipe import Recipe
+from negativa.studio import Studio, load
+from negativa.training.denoising import WEIGHT, denoising
+from negativa.training.log import logged
+from negativa.training.loop import train
+from negativa.training.progress import Notice, Progress
+from negativa.training.runs import begin, check_out
+from negativa.training.token.learner import Learner
+from negativa.training.token.pictures import TEMPLATES, digest_of, encoded, files_in
+from negativa.training.token.settings import PRECISIONS, Settings
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """What the token draws after so many steps: the file of the picture."""
+
+    step: int
+    file: Path
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The end: the `file`, the embedding in it, and the same `untrained`, as it was in the beginning.
+
+    `used` is how a negative says the token, `about` what decided it.
+    """
+
+    file: Path
+    embedding: Embedding
+    untrained: Embedding
+    used: str
+    about: Mapping[str, Any]
+
+
+Event = Progress | Notice | Pictured | Learned
+
+
+def run(settings: Settings) -> Iterator[Event]:
+    """Learn a token; taken up where an earlier run with the same settings stopped. The last that is told is a `Learned`.
+
+    On a CPU, a run that was interrupted ends in the vectors of one that was not. Started by `accelerate launch`, several
+    processes share the work, each with its own pictures of a step; the first alone writes.
+    Raises `InputError` for pictures, a token or a model that cannot be used and for a folder that was begun otherwise,
+    `ModelError` if the model cannot be read, `OutputError` if something cannot be written; what was reached is kept.
+    """
+    accelerator = accelerator_of(settings)
+    with closing(_run(settings, accelerator)) as events:
+        yield from (event for event in events if accelerator.is_main_process)
+
+
+def _run(settings: Settings, accelerator: Accelerator) -> Generator[Event, None, None]:
+    files, folder, main = files_in(settings.pictures), settings.place, accelerator.is_main_process
+    check_out(settings.out, folder, settings.overwrite)
+    denoiser = _model(settings, accelerator)
+    learner = Learner(denoiser, settings.token, settings.vectors, settings.init)
+    layout = settings.layout_for(len(learner.vectors))
+    seen = {"pictures": len(files), "digest": digest_of(files)}
+    about = settings.about(family=denoiser.family, **{"model hash": denoiser.hash}, **seen)
+    if main:
+        begin(folder, about)
+    accelerator.wait_for_everyone()
+    latents = yield from encoded(files, denoiser)
+    learning = train(
+        "token",
+        learner,
+        _loss_of(settings, denoiser, latents),
+        folder,
+        steps=settings.steps,
+        minutes=None,
+        learning_rate=settings.learning_rate,
+        seed=settings.seed,
+        accumulate=settings.accumulate,
+        accelerator=accelerator,
+    )
+    with closing(logged(learning, folder / "losses.csv") if main else learning) as steps:
+        for now in steps:
+            yield now
+            if main and settings.validate and now.step % settings.validate == 0:
+                yield from _draw(settings, denoiser, learner, now.step)
+    embedding = learner.embedding()
+    if main:
+        write(embedding, settings.out, layout, overwrite=True, notes={"negativa": json.dumps(about, ensure_ascii=False)})
+    yield Learned(settings.out, embedding, learner.start, settings.used, about)
+
+
+def accelerator_of(settings: Settings) -> Accelerator:
+    """What brings precision and processes. Raises `InputError` for a precision that is not to be had here."""
+    cpu = settings.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    if settings.precision == "fp16" and cpu:
+        raise InputError("precision: 'fp16' was given; allowed on a CPU: no, bf16")
+    try:
+        return Accelerator(mixed_precision=settings.precision, cpu=cpu, device_placement=False)
+    except ValueError as error:
+        raise InputError(
+            f"precision: {settings.precision!r} was given; allowed: that of this process's earlier training, or a new process"
+        ) from error
+
+
+def _model(settings: Settings, accelerator: Accelerator) -> LatentDiffusion:
+    device = str(accelerator.device) if accelerator.num_processes > 1 else settings.device
+    denoiser = load(settings.model, device=device, dtype=PRECISIONS[settings.precision]).denoiser
+    if not isinstance(denoiser, LatentDiffusion):
+        raise InputError(f"model: {settings.model!r} reads no learned tokens; allowed: a Stable Diffusion")
+    return denoiser
+
+
+def _loss_of(settings: Settings, denoiser: LatentDiffusion, latents: Tensor):
+    """The loss of a step: what the model itself was trained with, under captions that say the token alone."""
+    with quiet():
+        schedule = DDPMScheduler.from_config(dict(denoiser.scheduler))
+    kind = schedule.config.prediction_type
+    if kind not in ("epsilon", "v_prediction"):
+        raise InputError(f"model: {settings.model!r} predicts {kind!r}; allowed: epsilon, v_prediction")
+    signal, power = schedule.alphas_cumprod.to(denoiser.device), WEIGHT if settings.model == "terrarium" else 0.0
+    texts = TEMPLATES[settings.templates]
+
+    def loss(learner: Learner, rng: np.random.Generator, _: float) -> Tensor:
+        batch = denoising(latents, signal, rng, count=settings.batch, velocity=kind == "v_prediction")
+        said = [texts[i].format(learner.written) for i in rng.integers(len(texts), size=settings.batch)]
+        return learner.loss(batch, said, power)
+
+    return loss
+
+
+def _draw(settings: Settings, denoiser: LatentDiffusion, learner: Learner, step: int) -> Iterator[Pictured]:
+    """Draw the prompts with the vectors as they are."""
+    folder = settings.place / "validation"
+    prompts = settings.prompts or (TEMPLATES[settings.templates][0].format(settings.token),)
+    studio = Studio(dataclasses.replace(denoiser, _encodings={}))
+    recipes = [Recipe(one.replace(settings.token, learner.written), seed=settings.seed) for one in prompts]
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder: {str(folder)!r} cannot be written: {error.strerror}") from error
+    for made in studio.generate_many(recipes):
+        file = folder / f"{step:06}-{made.index}.png"
+        picture_files.save(file, made.image, made.receipt, overwrite=True)
+        yield Pictured(step, file)
