@@ -7,38 +7,64 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from negativa.errors import OutputError
 from negativa.training.progress import Progress
 
-HEAD = ["step", "loss", "seconds"]
+HEAD: Final = ["step", "loss", "seconds"]
+BOARD: Final = "events.out.tfevents.losses"
 
 
 def logged(events: Iterator[Progress], file: Path) -> Generator[Progress, None, None]:
     """Hand events on, and write the loss of each to a CSV file: step, loss, and seconds since this run began.
 
-    Beside it, the folder `tensorboard` holds the losses as TensorBoard's events. What an earlier run wrote of steps that are
-    taken again is replaced. Whatever ends the listening ends the events too. Raises `OutputError` if they cannot be written.
+    Beside it a file of TensorBoard's events has the losses too. What an earlier run wrote of steps that are taken again is
+    replaced. Whatever ends the listening ends the events too. Raises `OutputError` if the losses cannot be written.
     """
-    started, table, board = time.monotonic(), None, None
+    started, log = time.monotonic(), None
     try:
         for now in events:
             with _said(file):
-                if table is None or board is None:
-                    table = _continued(file, now.step)
-                    board = SummaryWriter(str(file.parent / "tensorboard"), purge_step=now.step)
-                csv.writer(table).writerow([now.step, now.loss, round(time.monotonic() - started, 3)])
-                table.flush()
-                board.add_scalar("loss", now.loss, now.step)
+                log = log or _Log(file, now.step)
+                log.write([now.step, now.loss, round(time.monotonic() - started, 3)])
             yield now
     finally:
         events.close()  # type: ignore[attr-defined]
-        with _said(file):
-            for log in (table, board):
-                if log is not None:
-                    log.close()
+        if log is not None:
+            with _said(file):
+                log.close()
+
+
+class _Log:
+    """Both files, open behind the steps before this one. Written at once: TensorBoard's own writer fails in a thread."""
+
+    def __init__(self, file: Path, step: int) -> None:
+        rows = list(csv.reader(file.read_text().splitlines())) if file.exists() else []
+        kept = [row for row in rows[1:] if len(row) == len(HEAD) and int(row[0]) < step]
+        self._table, self._board = file.open("w", newline=""), file.with_name(BOARD).open("wb")
+        csv.writer(self._table).writerow(HEAD)
+        self._record(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        for row in kept:
+            self.write(row)
+
+    def write(self, row: list) -> None:
+        csv.writer(self._table).writerow(row)
+        self._table.flush()
+        value = Summary.Value(tag="loss", simple_value=float(row[1]))
+        self._record(Event(wall_time=time.time(), step=int(row[0]), summary=Summary(value=[value])))
+
+    def close(self) -> None:
+        for one in (self._table, self._board):
+            one.close()
+
+    def _record(self, event: Event) -> None:
+        RecordWriter(self._board).write(event.SerializeToString())
+        self._board.flush()
 
 
 @contextmanager
@@ -47,12 +73,3 @@ def _said(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"folder: the losses in {str(file)!r} could not be written: {error.strerror or error}") from error
-
-
-def _continued(file: Path, step: int):
-    """The file, open behind the steps before this one."""
-    rows = list(csv.reader(file.read_text().splitlines())) if file.exists() else []
-    kept = [row for row in rows[1:] if len(row) == len(HEAD) and int(row[0]) < step]
-    table = file.open("w", newline="")
-    csv.writer(table).writerows([HEAD, *kept])
-    return table
