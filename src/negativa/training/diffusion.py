@@ -14,14 +14,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from negativa.terrarium.captions import caption
 from negativa.training.data import truth_of
+from negativa.training.denoising import BATCH, denoising, weighted
 from negativa.training.progress import Progress
 from negativa.training.tokenizer import LENGTH
 from negativa.training.vae import to_tensor
 
-BATCH = 64
 WIDTH = 128  # of a text embedding
-WEIGHT = -0.75  # power of the signal's share: 0 weighs as noise prediction does, which hardly counts the noisiest steps,
-# though guidance decides most in them; -1 as velocity prediction (Salimans and Ho 2022, arXiv 2202.00512)
 
 
 def build(tokenizer: CLIPTokenizer) -> nn.ModuleDict:
@@ -101,19 +99,12 @@ def loss(
     """Mean squared error of the predicted noise (Ho et al. 2020, arXiv 2006.11239, equation 14), weighted by timestep.
 
     `signal` is the schedule's cumulative alpha at every training timestep. Captions are written anew every time a
-    picture is seen. Timesteps are spread evenly over a batch, which makes the gradient less noisy.
+    picture is seen.
     """
     device = latents.device
-    rows = rng.integers(len(latents), size=BATCH)
-    texts = [caption(truth_of(truths[row]), rng) for row in rows]
-    steps = ((np.arange(BATCH) + rng.random(BATCH)) / BATCH * len(signal)).astype(np.int64)
-    timesteps = torch.from_numpy(steps).to(device)
-    clean = latents[torch.from_numpy(rows).to(device)]
-    noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(device)
-    share = signal[timesteps].view(-1, 1, 1, 1)
-    noisy = share.sqrt() * clean + (1 - share).sqrt() * noise
+    batch = denoising(latents, signal, rng)
+    texts = [caption(truth_of(truths[row]), rng) for row in batch.rows]
     with torch.autocast(device.type, torch.bfloat16):
         states = networks["text_encoder"](tokens(tokenizer, texts).to(device)).last_hidden_state
-        predicted = networks["unet"](noisy, timesteps, states, return_dict=False)[0]
-    errors = (predicted.float() - noise).square().mean((1, 2, 3), keepdim=True)
-    return (errors * share**WEIGHT).mean()
+        predicted = networks["unet"](batch.noisy, batch.timesteps, states, return_dict=False)[0]
+    return weighted(predicted, batch)

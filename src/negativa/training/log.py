@@ -40,12 +40,21 @@ def logged(events: Iterator[Progress], file: Path) -> Generator[Progress, None, 
                 log.close()
 
 
+def last_step(file: Path) -> int:
+    """The last step that such a table knows of, 0 without one."""
+    return max((int(row[0]) for row in _rows(file)), default=0)
+
+
+def _rows(file: Path) -> list[list[str]]:
+    rows = list(csv.reader(file.read_text().splitlines()))[1:] if file.exists() else []
+    return [row for row in rows if len(row) == len(HEAD)]
+
+
 class _Log:
     """Both files, open behind the steps before this one. Written at once: TensorBoard's own writer fails in a thread."""
 
     def __init__(self, file: Path, step: int) -> None:
-        rows = list(csv.reader(file.read_text().splitlines())) if file.exists() else []
-        kept = [row for row in rows[1:] if len(row) == len(HEAD) and int(row[0]) < step]
+        kept = [row for row in _rows(file) if int(row[0]) < step]
         self._table, self._board = file.open("w", newline=""), file.with_name(BOARD).open("wb")
         csv.writer(self._table).writerow(HEAD)
         self._record(Event(wall_time=time.time(), file_version="brain.Event:2"))
