@@ -75,7 +75,7 @@ def wrong(
     token: Token = "<wrong>",
     words: Annotated[
         str | None,
-        typer.Option("--list", help="Flaws, with commas, or @NAME; the model's own or the published ones if not given."),
+        typer.Option("--list", help="Flaws, with commas, or @NAME; the published ones if not given."),
     ] = None,
     scales: Annotated[
         str | None, typer.Option(metavar="LOWEST:HIGHEST", help="Guidance scales of the pictures; 7:20, of XL 8:13.")
@@ -109,7 +109,8 @@ def wrong(
     from negativa.training import wrong as article
     from negativa.training.token import Settings
 
-    learn = Settings(**given | {"pictures": place / "pictures", "folder": place})
+    given |= {"pictures": place / "pictures", "folder": place}
+    learn = Settings(**given)
     settings = article.Settings(learn, words or "", None if scales is None else _scales(scales), each)
     _carry_out(article.run(settings), place, measured, device)
 
