@@ -68,7 +68,9 @@ def train(
                 torch.save(state | {"step": done, "steps": steps}, file)
         except (OSError, RuntimeError) as error:  # torch's own writer raises the latter on a full disk
             reason = getattr(error, "strerror", None) or "the disk does not take it"
-            raise OutputError(f"folder: the checkpoint {str(checkpoint)!r} could not be written: {reason}") from error
+            raise OutputError(
+                f"folder: the checkpoint {str(checkpoint)!r} could not be written: {reason}; what is there is kept"
+            ) from error
 
     def learn() -> float:
         """One step; returns its loss."""

@@ -53,9 +53,7 @@ def run(settings: Settings) -> Iterator[Progress | Baked]:
         yield from _run(settings)
     except NegativaError:
         raise
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "inline_container" not in str(error):  # what torch says of a full disk
-            raise
+    except (OSError, SafetensorError) as error:
         raise OutputError(f"folder: {str(settings.place)!r} could not be written: {error}; what is there is kept") from error
 
 
