@@ -22,9 +22,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
+from typer.testing import CliRunner, Result
 
 import negativa
 from negativa import InputError, NegativaError, OutputError
+from negativa.apps.cli.main import app
 from negativa.denoisers.embeddings import Embedding, read, write
 from negativa.experiments.placebo import Compared, compare
 from negativa.plain.conditions import Words
@@ -211,13 +213,13 @@ def test_ctrl_c_at_any_moment(settings: Settings, unbroken: Embedding) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before, stopped = signal.signal(signal.SIGALRM, interrupt), 0
+    before, stopped, end = signal.signal(signal.SIGALRM, interrupt), 0, None
     try:
-        for i in range(40):
-            signal.setitimer(signal.ITIMER_REAL, 0.1 + 0.02 * i)
+        while not isinstance(end, Learned):
             try:
-                end = learned(settings)
-                break
+                for end in token.run(settings):
+                    if end == Progress("encoding", 1, 5):
+                        signal.setitimer(signal.ITIMER_REAL, 0.02 * (stopped + 1))
             except KeyboardInterrupt:
                 stopped += 1
             finally:
@@ -227,7 +229,7 @@ def test_ctrl_c_at_any_moment(settings: Settings, unbroken: Embedding) -> None:
     assert stopped and same(end.embedding, unbroken) and same(read(settings.out), unbroken)
 
 
-def test_the_command_goes_on_after_ctrl_c(settings: Settings, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_command_quietly_with_what_was_reached(settings: Settings, tmp_path: Path) -> None:
     words = [
         "train",
         "token",
@@ -239,7 +241,7 @@ def test_the_command_goes_on_after_ctrl_c(settings: Settings, tmp_path: Path) ->
         "--model",
         settings.model,
     ]
-    words += ["--steps", "9", "--validate", "3", "--prompt", "a <cat> in a hat", "--pictures", "2", "--precision", "bf16"]
+    words += ["--model", settings.model, "--validate", "3", "--prompt", "a <cat> in a hat", "--precision", "bf16"]
     command = ["env", "--default-signal=INT", sys.executable, "-m", "negativa", *words]
     with subprocess.Popen(command, cwd=tmp_path, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stderr is not None
@@ -248,13 +250,8 @@ def test_the_command_goes_on_after_ctrl_c(settings: Settings, tmp_path: Path) ->
         process.send_signal(signal.SIGINT)
         _, left = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in left and not (tmp_path / "cat.safetensors").exists()
-    done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "step 3:" not in done.stderr and "step 9:" in done.stderr
-    assert done.stdout.split() == ["cat.safetensors", "cat.md"]
-    card = (tmp_path / "cat.md").read_text()
-    assert "As a negative: `<cat>`" in card and "- precision: bf16" in card
-    drawn = negativa.read(tmp_path / "cat-training" / "validation" / "000009-0.png")
+    assert torch.load(tmp_path / "cat-training" / "token.pt", weights_only=True)["step"] >= 3
+    drawn = negativa.read(tmp_path / "cat-training" / "validation" / "000003-0.png")
     assert drawn.recipe.prompt == "a <cat> in a hat"
 
 
@@ -414,6 +411,23 @@ def test_the_whole_procedure_goes_on_where_it_stopped(settings: Settings, tmp_pa
         list(wrong.run(replace(broken, words="hat")))
 
 
+def test_the_command_of_the_procedure(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def asked(*words: str) -> Result:
+        given = ["train", "wrong", "--out", "bad.safetensors", "--model", str(folder), "--steps", "2", "--list", "blurry, hat"]
+        return CliRunner().invoke(app, [*given, "--validate", "0", "--pictures", "2", *words])
+
+    assert "scales: 'seven' was given; allowed: LOWEST:HIGHEST" in str(asked("--scales", "seven").exception)
+    assert "pictures: 1 was given" in str(asked("--pictures", "1").exception)
+    assert list(tmp_path.iterdir()) == []
+    done = asked("--scales", "2:3", "--each", "1")
+    assert done.exit_code == 0 and done.stdout.split() == ["bad.safetensors", "bad.md"]
+    assert read(tmp_path / "bad.safetensors").name == "<wrong>"
+    made = [negativa.read(file).recipe for file in sorted((tmp_path / "bad-training" / "pictures").glob("*.png"))]
+    assert [(one.prompt, one.scale) for one in made] == [("blurry, hat", 2), ("blurry, hat", 3)]
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -440,6 +454,7 @@ def test_a_card_tells_what_token_and_placebo_do(settings: Settings, model: str, 
     sharp = {one.measure.name: one for one in last.findings}["sharpness"]
     assert list(sharp.estimates) == ["no negative", "token", "untrained"]
     assert sharp.estimates["token"].value != sharp.estimates["untrained"].value
+    assert "token, less untrained" in card and sharp.differences["untrained", "token"].n == 2
     with pytest.raises(InputError, match="pictures: 1 was given"):
         list(compare(end, tmp_path / "compared", 1))
     kept = load_file(tmp_path / "compared" / "wrong-untrained.safetensors")

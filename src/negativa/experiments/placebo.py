@@ -28,15 +28,16 @@ MEASURES: Final = {
 }  # for a terrarium with flaws or not
 ELSEWHERE: Final = 10**6  # where the seeds begin, far from those of the pictures that were learned from
 NONE, TOKEN, PLACEBO = "no negative", "token", "untrained"
+COMPARED: Final = ((NONE, TOKEN), (NONE, PLACEBO), (PLACEBO, TOKEN))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A measure's `estimates` by arm, and the paired `differences` of the token and the placebo from no negative."""
+    """A measure's `estimates` by arm, and the paired `differences` by the two arms: the second less the first."""
 
     measure: Measure
     estimates: Mapping[str, Estimate]
-    differences: Mapping[str, Difference]
+    differences: Mapping[tuple[str, str], Difference]
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,11 @@ def written(
         better = "" if one.measure.better == "neither" else f", {one.measure.better} is better"
         cells = [_estimate(one.estimates[arm]) if arm in one.estimates else "" for arm in negatives]
         lines.append(f"| {one.measure.label} ({one.measure.unit}{better}) | " + " | ".join(cells) + " |")
-    lines += ["", "| measure | token, from no negative | untrained token (placebo), from no negative |", "|---|---|---|"]
+    lines += ["", "| measure | " + " | ".join(f"{after}, less {before}" for before, after in COMPARED) + " |"]
+    lines += ["|---" * (len(COMPARED) + 1) + "|"]
     for one in findings:
-        if one.differences:
-            lines.append(f"| {one.measure.label} | " + " | ".join(map(_difference, one.differences.values())) + " |")
+        cells = [_difference(one.differences[pair]) if pair in one.differences else "" for pair in COMPARED]
+        lines.append(f"| {one.measure.label} | " + " | ".join(cells) + " |")
     lines += [
         "",
         f"{pictures} pictures an arm, paired by prompt and seed; in brackets 95 % intervals; {rows} network rows in all.",
@@ -135,7 +137,8 @@ def _finding(measure: Measure, arms: Mapping[str, Sequence[Recipe]], drawn: Mapp
             continue
         shots = [Shot(image, recipe, before) for image, recipe, before in zip(drawn[name], recipes, drawn[NONE], strict=True)]
         scores[name] = measure.score(shots)
-    changes = {name: difference(scores[NONE], scores[name]) for name in (TOKEN, PLACEBO)} if NONE in scores else {}
+    pairs = [pair for pair in COMPARED if scores.keys() >= set(pair)]
+    changes = {pair: difference(scores[pair[0]], scores[pair[1]]) for pair in pairs}
     return Finding(measure, {name: mean(values) for name, values in scores.items()}, changes)
 
 

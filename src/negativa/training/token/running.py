@@ -7,12 +7,14 @@ import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from diffusers import DDPMScheduler
 from torch import Tensor
 
@@ -112,7 +114,8 @@ def accelerator_of(settings: Settings) -> Accelerator:
     if settings.precision == "fp16" and cpu:
         raise InputError("precision: 'fp16' was given; allowed on a CPU: no, bf16")
     try:
-        return Accelerator(mixed_precision=settings.precision, cpu=cpu, device_placement=False)
+        patience = InitProcessGroupKwargs(timeout=timedelta(days=1))  # others wait while the first draws
+        return Accelerator(mixed_precision=settings.precision, cpu=cpu, device_placement=False, kwargs_handlers=[patience])
     except ValueError as error:
         raise InputError(
             f"precision: {settings.precision!r} was given; allowed: that of this process's earlier training, or a new process"
