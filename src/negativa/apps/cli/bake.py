@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from negativa.apps.cli import options
+from negativa.apps.cli.screen import parts
 from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
-
-if TYPE_CHECKING:
-    from negativa.training.bake import Baked
-    from negativa.training.progress import Progress
 
 
 def bake(
@@ -66,7 +63,7 @@ def bake(
 
     goal = Goal(kind, parse_negative(text).text if kind == "negative" else text, scale)
     known = {name: value for name, value in given.items() if value is not None}
-    for event in _shown(run(Settings(goal, out, full=full, overwrite=overwrite, **known))):
+    for event in parts(run(Settings(goal, out, full=full, overwrite=overwrite, **known))):
         if isinstance(event, Baked):
             print(event.card.read_text(encoding="utf-8"))
             print(event.out)
@@ -89,25 +86,3 @@ def _lines(file: Path) -> tuple[str, ...]:
     if not (found := tuple(line.strip() for line in lines if line.strip())):
         raise InputError(f"prompts: {str(file)!r} holds none; allowed: one prompt a line")
     return found
-
-
-def _shown(events: Iterator[Progress | Baked]) -> Iterator[Progress | Baked]:
-    """Hand events on, under bars that show loss, rate and time left."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    from negativa.training.progress import Progress
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, TextColumn("{task.fields[words]}"), console=Console(stderr=True), redirect_stdout=False) as bars:
-        tasks: dict[str, TaskID] = {}
-        for now in events:
-            if isinstance(now, Progress):
-                if now.part not in tasks:
-                    tasks[now.part] = bars.add_task(now.part, words="")
-                speed = bars.tasks[tasks[now.part]].speed
-                said = [f"loss {now.loss:.4f}"] if now.loss is not None else []
-                said += [f"{speed:.2f} a second"] if speed else []
-                bars.update(tasks[now.part], completed=now.step, total=now.steps, words=", ".join(said))
-            yield now
