@@ -28,6 +28,7 @@ from negativa.plain.conditions import Emphasis
 
 COMMA_WITHIN: Final = 20  # tokens that a cut may move back to a comma
 MOST: Final = 16  # chunks of a text
+ROUNDING: Final = 1e-6  # a mean that is no more than this share of the mean size is none, but an error of the sum
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,9 @@ class ClipTexts:
             empty = self._encoded([]).states
             return replace(said, states=empty + weights * (z - empty))
         weighted = weights * z
-        mean = weighted.float().mean()
-        restored = emphasis == "original" and mean.abs() > 1e-12
-        return replace(said, states=weighted * (z.float().mean() / mean).to(z.dtype) if restored else weighted)
+        before, after = z.float().mean(), weighted.float().mean()
+        restored = emphasis == "original" and min(before.abs(), after.abs()) > ROUNDING * weighted.float().abs().mean()
+        return replace(said, states=weighted * (before / after).to(z.dtype) if restored else weighted)
 
     def _encoded(self, tokens: list[int]) -> Encoding:
         """What the encoder says of one chunk; each is read alone, so that no other can change it."""
