@@ -18,6 +18,7 @@ from negativa.denoisers.adapters import Adapters, Given
 from negativa.denoisers.denoiser import Denoiser
 from negativa.denoisers.embeddings import Shelf
 from negativa.denoisers.exact import Exact
+from negativa.denoisers.files import PICKLES
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.sd import StableDiffusion
 from negativa.denoisers.sdxl import StableDiffusionXL
@@ -30,7 +31,6 @@ BUILT_IN: Final[dict[str, Path | Mixture]] = {
     "exact": COMPASS,
 }
 SCALES: Final = {"terrarium": 3.5}  # of guidance, where the usual one is not the best
-PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 ALLOWED: Final = "Stable Diffusion 1.x or 2.x, or the base model of XL"
 WANTED: Final = [
     "*.json",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from negativa.errors import InputError
+
+PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin", ".pkl")  # endings of files that can run code when they are read
 
 Held = TypeVar("Held")
 

@@ -15,12 +15,11 @@ from diffusers.utils.state_dict_utils import StateDictType, convert_state_dict_t
 from peft.utils.other import get_pattern_key
 from torch import Tensor
 
-from negativa.denoisers.files import load
+from negativa.denoisers.files import PICKLES, load
 from negativa.errors import InputError
 from negativa.plain.quiet import quiet
 
 LARGEST: Final = 2**32  # bytes; those of Stable Diffusion XL have a quarter at most
-PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 SETTINGS: Final = "lora_adapter_metadata"  # where diffusers keeps the configuration of peft
 DOWN: Final = ".lora_down.weight"  # as kohya's scripts write
 UP: Final = ".lora_up.weight"
