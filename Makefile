@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check fix bench report kills studies pages negation-report without frontier
+.PHONY: setup run test check fix bench terrarium-report negative-images kills studies pages negation-report without frontier
 
 setup: $(READY)
 
@@ -36,8 +36,11 @@ bench: setup        ## speed beside diffusers' own pipeline, and of several proc
 kills: setup        ## a study killed at twenty moments, and run again to the same end
 	$(BIN)/python benchmarks/kills.py
 
-report: setup       ## terrarium's figures over 100 seeds, into docs/terrarium.md
-	$(BIN)/python benchmarks/terrarium_report.py
+terrarium-report: setup  ## terrarium's figures over fresh seeds, into docs/terrarium.md
+	$(BIN)/python benchmarks/terrarium
+
+negative-images: setup  ## pictures as negatives on terrarium, over 100 seeds, into docs/negative-images.md
+	$(BIN)/python benchmarks/terrarium/negative_images.py
 
 studies: setup      ## every plan in studies/, and what came of it beside it; about twenty minutes
 	$(BIN)/python benchmarks/studies.py

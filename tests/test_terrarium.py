@@ -14,8 +14,10 @@ import negativa
 from negativa import InputError, Recipe
 from negativa.terrarium import ATTRIBUTES, paint, read_many
 from negativa.terrarium.captions import caption
-from negativa.terrarium.painter import SCENES
+from negativa.terrarium.flaws import FLAWS
+from negativa.terrarium.painter import COLOURLESS, SCENES
 from negativa.terrarium.portrait import HAIR
+from negativa.terrarium.styles import STYLES
 
 WEIGHTS = Path(negativa.__file__).parent / "terrarium" / "weights"
 
@@ -44,9 +46,11 @@ def test_every_attribute_can_be_asked_for_and_shows(kind: str) -> None:
 
 
 def test_fixing_one_attribute_leaves_the_rest_of_the_picture() -> None:
+    clean = {flaw.replace(" ", "_"): False for flaw in FLAWS}
     for i in range(20):
         (with_, truth), (without, other) = (
-            paint(np.random.default_rng(i), "portrait", man=True, mustache=value) for value in (True, False)
+            paint(np.random.default_rng(i), "portrait", man=True, photo=True, mustache=value, **clean)
+            for value in (True, False)
         )
         assert {name for name in truth if truth[name] != other[name]} == {"mustache"}
         changed = (np.asarray(with_) != np.asarray(without)).any(axis=2).mean()
@@ -64,7 +68,9 @@ def test_rates_of_the_world() -> None:
     men = [truth for truth in truths if truth["man"]]
     assert 0.5 < np.mean([truth["mustache"] for truth in men]) < 0.7
     assert not any(truth["mustache"] for truth in truths if truth["woman"])
-    assert all(sum(truth[name] for name in HAIR) == 1 for truth in truths)
+    coloured = [truth for truth in truths if not truth["bald head"] and not any(truth[style] for style in COLOURLESS)]
+    assert all(sum(truth[name] for name in HAIR) == 1 for truth in coloured)
+    assert 0.15 < np.mean([any(truth[flaw] for flaw in FLAWS) for truth in truths]) < 0.35
 
 
 def test_what_the_painter_cannot_do() -> None:
@@ -86,12 +92,13 @@ def test_captions_say_what_is_there_part_of_the_time_and_never_negate() -> None:
     captions = [caption(truth, rng) for truth in truths]
     for text, truth in zip(captions, truths, strict=True):
         assert not re.search(r"\b(no|not|without|never|none|lacking|minus)\b", text)
-        for name in ATTRIBUTES:
-            if not truth.get(name) and name not in ("man", "woman"):
-                assert not re.search(rf"\b{name}\b", text), (text, name)
+        scene = next(scene for kind, scene in SCENES.items() if truth.get(kind))
+        for name in [*(attribute.name for attribute in scene.attributes), *STYLES, *FLAWS]:
+            if not truth[name]:
+                assert not re.search(rf"\b{name}\b(?! leaves)", text), (text, name)
     assert 0.04 < np.mean([text == "" for text in captions]) < 0.12
     mustached = [text for text, truth in zip(captions, truths, strict=True) if truth.get("mustache")]
-    assert 0.25 < np.mean(["mustache" in text for text in mustached]) < 0.5
+    assert 0.1 < np.mean(["mustache" in text for text in mustached]) < 0.6
     assert "mustache" in captions
 
 
@@ -120,7 +127,7 @@ def test_it_is_small() -> None:
 
 
 def test_pictures_survive_the_autoencoder_and_the_reader_reads_them(terrarium: negativa.Studio) -> None:
-    """A hundred held-out paintings; `make report` measures more."""
+    """A hundred held-out paintings; `make terrarium-report` measures more."""
     pairs = paintings(100)
     vae = terrarium.denoiser.vae
     pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture, _ in pairs])).permute(0, 3, 1, 2) / 127.5 - 1
@@ -138,7 +145,7 @@ def test_pictures_survive_the_autoencoder_and_the_reader_reads_them(terrarium: n
 
 
 def test_the_negative_takes_the_mustache_away_and_little_else(terrarium: negativa.Studio) -> None:
-    """Twenty seeds, so bounds are wide; `make report` measures a hundred."""
+    """Twenty seeds, so bounds are wide; `make terrarium-report` measures a hundred."""
     recipe = Recipe("portrait of a man")
     arms = [recipe, recipe.replace(negative="mustache"), recipe.replace(prompt="portrait of a man without a mustache")]
     recipes = [arm.replace(seed=seed) for arm in arms for seed in range(20)]

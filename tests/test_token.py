@@ -369,6 +369,9 @@ def test_the_published_pictures() -> None:
     ours = asked("terrarium")
     assert len(ours) == 56 and len({one.seed for one in ours}) == 56
     assert {one.scale for one in ours} == {float(scale) for scale in range(7, 21)}
+    assert {one.prompt for one in ours} == {
+        "blurry, pixelated, jpeg artifacts, watermark, cropped, low contrast, oversaturated, deformed"
+    }
     assert [one.scale for one in asked("terrarium", scales=(2, 4), each=1)] == [2, 3, 4]
 
 

@@ -9,19 +9,57 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
 from torch import nn
+from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 import negativa
 from negativa import InputError
-from negativa.training import data
+from negativa.terrarium import ATTRIBUTES, paint
+from negativa.training import data, reader, vae
 from negativa.training.loop import train
 from negativa.training.terrarium import Settings, run
 
 
+@pytest.fixture(scope="module")
+def recipe_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the whole recipe was run for a step or two."""
+    folder = tmp_path_factory.mktemp("training")
+    list(run(few_steps(folder)))
+    return folder
+
+
+def few_steps(folder: Path) -> Settings:
+    return Settings(
+        folder,
+        pictures=40,
+        vae_steps=2,
+        reader_steps=2,
+        words_steps=2,
+        clip_steps=2,
+        diffusion_steps=3,
+        adapter_steps=2,
+        token_steps=2,
+    )
+
+
 def test_the_whole_recipe_in_a_few_steps(tmp_path: Path) -> None:
-    settings = Settings(tmp_path, pictures=40, vae_steps=2, reader_steps=2, diffusion_steps=3)
+    settings = few_steps(tmp_path)
     seen = [(now.part, now.step, now.steps) for now in run(settings)]
-    parts = {"painting": 40, "vae": 2, "encoding": 40, "reader": 2, "diffusion": 3}
+    parts = {
+        "painting": 40,
+        "vae": 2,
+        "encoding": 36,
+        "reader": 2,
+        "words": 2,
+        "clip": 2,
+        "diffusion": 3,
+        "base": 2,
+        "plus": 2,
+        "tokens neon": 2,
+        "tokens wrong": 2,
+    }
     assert {part: (step, steps) for part, step, steps in seen} == {part: (steps, steps) for part, steps in parts.items()}
     assert list(dict.fromkeys(part for part, _, _ in seen)) == list(parts)
     studio = negativa.load(str(tmp_path / "terrarium"))
@@ -30,6 +68,62 @@ def test_the_whole_recipe_in_a_few_steps(tmp_path: Path) -> None:
     assert list(run(settings)) == []  # all there: nothing is trained again
     with pytest.raises(InputError, match="was begun with"):
         list(run(replace(settings, seed=1)))
+
+
+def test_it_stops_after_a_part_and_goes_on_from_there(tmp_path: Path) -> None:
+    settings = replace(few_steps(tmp_path), pictures=10)
+    assert {now.part for now in run(replace(settings, until="vae"))} == {"painting", "vae", "encoding"}
+    assert not (tmp_path / "terrarium").exists()
+    assert {now.part for now in run(replace(settings, until="reader"))} == {"reader"}
+
+
+@pytest.mark.parametrize("kind", ["base", "plus"])
+def test_diffusers_reads_what_was_trained(recipe_folder: Path, kind: str) -> None:
+    folder = recipe_folder / "terrarium"
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.register_modules(feature_extractor=CLIPImageProcessor.from_pretrained(folder / "clip"))
+    tokens = folder / "tokens"
+    pipeline.load_textual_inversion(tokens / "neon.safetensors")
+    pipeline.load_textual_inversion(tokens / "wrong.safetensors", token="<wrong>")
+    assert len(pipeline.tokenizer.tokenize(pipeline.maybe_convert_prompt("a <neon> <wrong>", pipeline.tokenizer))) == 4
+    pipeline.load_ip_adapter(
+        str(folder), subfolder="ip_adapter", weight_name=f"{kind}.safetensors", image_encoder_folder="./clip"
+    )
+
+    def drawn(picture: Image.Image) -> np.ndarray:
+        noise = torch.Generator().manual_seed(0)
+        return np.asarray(
+            pipeline("", ip_adapter_image=picture, num_inference_steps=2, generator=noise, output_type="np").images[0]
+        )
+
+    first, second = (paint(np.random.default_rng(seed))[0] for seed in (1, 2))
+    assert np.abs(drawn(first) - drawn(second)).max() > 0  # the picture that is shown reaches the network
+
+
+def test_transformers_reads_clip(recipe_folder: Path) -> None:
+    folder = recipe_folder / "terrarium"
+    clip, words = CLIPModel.from_pretrained(folder / "clip"), CLIPTokenizer.from_pretrained(folder / "clip")
+    text = StableDiffusionPipeline.from_pretrained(folder).text_encoder
+    given = words(["a hat"], padding="max_length", return_tensors="pt").input_ids
+    with torch.no_grad():
+        assert torch.equal(clip.text_model(given).last_hidden_state, text(given).last_hidden_state)
+
+
+def test_a_calibrated_reader_is_as_sure_as_it_is_right() -> None:
+    judge = reader.build().eval()
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (400, 128, 128, 3), dtype=np.uint8)
+    truths = rng.random((400, len(ATTRIBUTES))) < 0.2
+    before = read_off(judge, pictures)
+    reader.calibrate(judge, pictures, truths, torch.device("cpu"))
+    after = read_off(judge, pictures)
+    assert np.abs(after.mean(0) - truths.mean(0)).max() < 0.03 < np.abs(before.mean(0) - truths.mean(0)).max()
+
+
+def read_off(judge: nn.Module, pictures: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return judge(vae.to_tensor(pictures)).logits.sigmoid().numpy()
 
 
 def test_an_interrupted_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
@@ -88,4 +182,5 @@ def test_pictures_are_painted_once(tmp_path: Path) -> None:
     silence, again, same = painted()
     assert len(said) == 1 and silence == []
     assert np.array_equal(first, again) and np.array_equal(truths, same)
-    assert data.truth_of(truths[0])[("portrait", "house")[int(truths[0][1])]]
+    _, truth = paint(np.random.default_rng([1, 0]))
+    assert data.truth_of(truths[0]) == dict.fromkeys(ATTRIBUTES, False) | truth

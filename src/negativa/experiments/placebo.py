@@ -12,7 +12,6 @@ from negativa.experiments.statistics import Difference, Estimate, difference, me
 from negativa.language.files import whole
 from negativa.plain.knobs import whole as whole_number
 from negativa.plain.recipe import Recipe
-from negativa.terrarium import painter
 from negativa.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -22,10 +21,7 @@ if TYPE_CHECKING:
     from negativa.training.token import Learned
 
 PROMPTS: Final = ("portrait of a man", "portrait of a woman", "a house", "a street", "a forest", "a hamburger", "an armchair")
-MEASURES: Final = {
-    True: ("flawless", "kept"),
-    False: ("sharpness", "contrast", "saturation", "kept"),
-}  # for a terrarium with flaws or not
+MEASURES: Final = {True: ("flawless", "kept"), False: ("sharpness", "contrast", "saturation", "kept")}  # for terrarium or not
 ELSEWHERE: Final = 10**6  # where the seeds begin, far from those of the pictures that were learned from
 NONE, TOKEN, PLACEBO = "no negative", "token", "untrained"
 COMPARED: Final = ((NONE, TOKEN), (NONE, PLACEBO), (PLACEBO, TOKEN))
@@ -75,7 +71,7 @@ def compare(learned: Learned, folder: Path, pictures: int = 24, device: str | No
             drawn[name].append(one.image)
             rows += one.receipt.rows_run
         yield Progress("measuring", i + 1, pictures)
-    known = [build(name) for name in MEASURES[model == "terrarium" and hasattr(painter, "FLAWS")]]
+    known = [build(name) for name in MEASURES[model == "terrarium"]]
     findings = tuple(_finding(measure, arms, drawn) for measure in known)
     card = learned.file.with_suffix(".md")
     try:

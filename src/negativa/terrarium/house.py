@@ -27,6 +27,7 @@ ATTRIBUTES = (
     Attribute("smoke", "smoke", 0.5),
     Attribute("flowers", "flowers", 0.5),
     Attribute("car", "a car", 0.5),
+    Attribute("extra wheel", "an extra wheel", 0.4),
     Attribute("day", "by day", 0.25),
     Attribute("dusk", "at dusk", 0.5),
     Attribute("night", "at night", 0.5),
@@ -43,7 +44,8 @@ def draw(draw: Draw) -> None:
     draw.flag("fence", 0.35)
     draw.flag("smoke", 0.35)
     draw.flag("flowers", 0.45, lawn)
-    draw.flag("car", 0.35)
+    car = draw.flag("car", 1 if draw.asked_with("extra wheel", "car") else 0.35)
+    draw.flag("extra wheel", 0.1, car)
 
 
 def paint(canvas: Canvas, truth: Truth, rng: np.random.Generator) -> None:
@@ -91,7 +93,7 @@ def paint(canvas: Canvas, truth: Truth, rng: np.random.Generator) -> None:
     if truth["fence"]:
         _fence(canvas, floor + 8, x, lit((244, 238, 226)))
     if truth["car"]:
-        _car(canvas, x - tree_side * 32, floor + 18, mix(paintwork, tint, shade * 0.5), time)
+        _car(canvas, x - tree_side * 32, floor + 18, mix(paintwork, tint, shade * 0.5), time, truth["extra wheel"])
 
 
 def _house(
@@ -144,15 +146,15 @@ def _fence(canvas: Canvas, y: float, gap: float, wood: Colour) -> None:
             canvas.polygon([(px - 2.4, y + 1), (px - 2.4, y - 11), (px, y - 14), (px + 2.4, y - 11), (px + 2.4, y + 1)], wood)
 
 
-def _car(canvas: Canvas, x: float, y: float, body: Colour, time: str) -> None:
+def _car(canvas: Canvas, x: float, y: float, body: Colour, time: str, extra_wheel: bool) -> None:
     canvas.blob([(x - 11, y - 8), (x - 7, y - 15), (x + 6, y - 15), (x + 12, y - 8)], darker(body, 0.1))
     canvas.polygon([(x - 8, y - 8.6), (x - 5.4, y - 13.4), (x + 5, y - 13.4), (x + 8.6, y - 8.6)], (206, 226, 236))
     canvas.rectangle(x - 0.8, y - 13.4, x + 0.8, y - 8.6, darker(body, 0.1))
     canvas.blob([(x - 20, y - 1), (x - 19, y - 8), (x, y - 9.4), (x + 18, y - 8), (x + 20, y - 1), (x, y)], body)
     canvas.ellipse(x + 18, y - 5, 1.8, 1.6, (255, 240, 170) if time != "day" else (250, 246, 226))
-    for wx in (x - 11, x + 11):
+    for wx in (x - 11, x, x + 11) if extra_wheel else (x - 11, x + 11):
         canvas.ellipse(wx, y, 4.6, 4.6, (34, 34, 38))
         canvas.ellipse(wx, y, 2, 2, (170, 170, 176))
 
 
-SCENE = Scene("house", 0.12, ATTRIBUTES, draw, paint)
+SCENE = Scene("house", 0.15, ATTRIBUTES, draw, paint)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import TypeVar
+
 import numpy as np
 
+from negativa.errors import InputError
 from negativa.terrarium.canvas import Canvas, Colour, any_colour, darker, lighter, mix
 from negativa.terrarium.scene import Attribute, Draw, Scene, Truth
+
+T = TypeVar("T")
 
 HAIR: dict[str, Colour] = {
     "black hair": (38, 34, 40),
@@ -23,7 +30,13 @@ BACKGROUND: dict[str, Colour] = {
     "white background": (232, 230, 226),
 }
 WHISKERS: tuple[Colour, ...] = ((40, 34, 36), (100, 62, 38), (134, 60, 24), (146, 146, 152))
-SKIN: tuple[Colour, ...] = ((246, 212, 186), (236, 194, 160), (222, 172, 132), (198, 144, 104), (164, 112, 78))
+SKIN: dict[str, tuple[Colour, Colour]] = {
+    "pale skin": ((252, 226, 206), (244, 206, 176)),
+    "tan skin": ((226, 176, 136), (210, 156, 114)),
+    "dark skin": ((160, 108, 74), (122, 80, 54)),
+}
+EYES: dict[str, Colour] = {"blue eyes": (66, 124, 196), "brown eyes": (112, 66, 30), "green eyes": (70, 144, 78)}
+FACE: dict[str, tuple[float, float]] = {"oval face": (25, 32), "round face": (29.5, 29.5), "long face": (22, 36.5)}
 
 ATTRIBUTES = (
     Attribute("man", "a man", 1.0),
@@ -34,9 +47,14 @@ ATTRIBUTES = (
     Attribute("hat", "a hat", 0.55),
     Attribute("smile", "a smile", 0.55),
     Attribute("earrings", "earrings", 0.55),
-    Attribute("long hair", "long hair", 0.45),
-    *(Attribute(name, name, 0.4) for name in HAIR),
-    *(Attribute(name, f"a {name}", 0.35) for name in BACKGROUND),
+    Attribute("freckles", "freckles", 0.55),
+    Attribute("extra eye", "an extra eye", 0.4),
+    *(Attribute(name, name, 0.4) for name in ("short hair", "long hair", "curly hair")),
+    Attribute("bald head", "a bald head", 0.5),
+    *(Attribute(name, name, 0.4, hue=True) for name in HAIR),
+    *(Attribute(name, name, 0.3, hue=True) for name in (*SKIN, *EYES)),
+    *(Attribute(name, f"{'an' if name[0] == 'o' else 'a'} {name}", 0.3) for name in FACE),
+    *(Attribute(name, f"a {name}", 0.35, hue=True) for name in BACKGROUND),
 )
 
 
@@ -45,54 +63,77 @@ def draw(draw: Draw) -> None:
     draw.flag("mustache", 0.6, man)
     draw.flag("beard", 0.25, man)
     draw.flag("glasses", 0.35)
-    draw.flag("hat", 0.3)
     draw.flag("smile", 0.5)
     draw.flag("earrings", 0.45, not man)
-    draw.flag("long hair", 0.08 if man else 0.7)
-    draw.choice({"black hair": 0.22, "brown hair": 0.28, "blond hair": 0.2, "red hair": 0.15, "gray hair": 0.15})
-    draw.choice(dict.fromkeys(BACKGROUND, 1.0))
+    draw.flag("freckles", 0.25)
+    coloured = [name for name in HAIR if draw.given.get(name)]
+    if coloured and draw.given.get("bald head"):
+        raise InputError(f"attributes: 'bald head' and {coloured[0]!r} were given; a portrait has one of them")
+    bald = 0.0 if coloured else 0.14 if man else 0.02
+    long = 0.08 if man else 0.56
+    style = draw.choice({"short hair": 0.8 - bald - long, "long hair": long, "curly hair": 0.2, "bald head": bald})
+    colours = {"black hair": 0.22, "brown hair": 0.28, "blond hair": 0.2, "red hair": 0.15, "gray hair": 0.15}
+    draw.choice(colours)
+    if style == "bald head":
+        draw.truth |= dict.fromkeys(colours, False)
+    hat = draw.flag("hat", 0.3, style != "bald head")
+    draw.flag("extra eye", 0.05, not hat)
+    for choices in (SKIN, EYES, FACE, BACKGROUND):
+        draw.choice(dict.fromkeys(choices, 1.0))
 
 
 def paint(canvas: Canvas, truth: Truth, rng: np.random.Generator) -> None:
-    hair = next(colour for name, colour in HAIR.items() if truth[name])
+    def chosen(table: Mapping[str, T]) -> T:
+        return next(value for name, value in table.items() if truth[name])
+
+    hair = any_colour(rng, 60, 110) if truth["bald head"] else chosen(HAIR)
     hair = mix(hair, lighter(hair, 0.25), rng.random() * 0.4)
-    back = next(colour for name, colour in BACKGROUND.items() if truth[name])
-    back = mix(back, (128, 128, 128), rng.random() * 0.12)
-    tone = rng.random() * (len(SKIN) - 1)
-    skin = mix(SKIN[int(tone)], SKIN[min(int(tone) + 1, len(SKIN) - 1)], tone % 1)
+    back = mix(chosen(BACKGROUND), (128, 128, 128), rng.random() * 0.12)
+    skin = mix(*chosen(SKIN), rng.random())
     shirt = any_colour(rng, 60, 190)
     x, y = 64 + rng.uniform(-4, 4), 62 + rng.uniform(-3, 3)  # the middle of the face
-    wide, tall = rng.uniform(23, 27), rng.uniform(30, 34)
+    wide, tall = (side + rng.uniform(-1, 1) for side in chosen(FACE))
     if truth["woman"]:
-        wide -= 1.5
-    gaze = rng.uniform(-0.8, 0.8)
-    iris = mix((70, 110, 150), (96, 62, 36), rng.random())
+        wide -= 1
+    gaze = rng.uniform(-1, 1)
+    apart, nose, lips = rng.uniform(0.4, 0.47), rng.uniform(3.4, 5.2), rng.uniform(0.9, 1.15)
     parting = rng.uniform(-0.5, 0.5)
-    whiskers = WHISKERS[int(rng.integers(len(WHISKERS)))]  # of their own, so that no mustache says nothing about hair
+    seen = [colour for colour in WHISKERS if math.dist(colour, skin) > 60]
+    whiskers = seen[int(rng.integers(len(seen)))]  # of their own colour, so that no mustache says nothing about hair
     whiskers = mix(whiskers, lighter(whiskers, 0.12), rng.random())
 
     canvas.gradient(lighter(back, 0.16), darker(back, 0.1))
     if truth["long hair"]:
         _long_hair(canvas, x, y, wide, tall, darker(hair, 0.12))
-    else:
+    elif truth["curly hair"]:
+        _curls(canvas, x, y, wide, tall, darker(hair, 0.08))
+    elif truth["short hair"]:
         canvas.ellipse(x, y - 9, wide + 8, tall + 6, darker(hair, 0.12))
     _shoulders(canvas, x, y, tall, shirt, skin, broad=truth["man"])
     for side in (-1, 1):
         canvas.ball(x + side * (wide + 0.5), y + 2, 4.5, 7, darker(skin, 0.06), 0.1)
         if truth["earrings"]:
-            canvas.ball(x + side * (wide + 2), y + 12, 3.4, 4.2, (250, 206, 60), 0.3)
+            canvas.ball(x + side * (wide + 2), y + 12, 3.6, 4.4, (250, 206, 60), 0.3)
     canvas.ball(x, y, wide, tall, skin, 0.14)
     if truth["beard"]:
         _beard(canvas, x, y, wide, tall, whiskers, skin)
-    _fringe(canvas, x, y, wide, tall, hair, parting)
-    _eyes(canvas, x, y, wide, gaze, iris, darker(hair, 0.25))
-    canvas.blob([(x, y - 1), (x + 4.2, y + 9), (x, y + 11), (x - 4.2, y + 9)], darker(skin, 0.12))
-    canvas.blob([(x - 0.6, y - 2), (x + 2.6, y + 8), (x - 0.6, y + 9.4), (x - 3.2, y + 8)], lighter(skin, 0.1))
-    _mouth(canvas, x, y, truth["smile"], darker(mix(skin, (190, 60, 60), 0.55), 0.08))
+    if truth["freckles"]:
+        _freckles(canvas, x, y, wide, mix(skin, (120, 40, 20), 0.5))
+    if not truth["bald head"]:
+        _fringe(canvas, x, y, wide, tall, hair, parting)
+        if truth["curly hair"]:
+            _curly_fringe(canvas, x, y, wide, tall, hair)
+    for side in (-1, 1):
+        _eye(canvas, x + side * wide * apart, y - 4, gaze, chosen(EYES), darker(hair, 0.25))
+    if truth["extra eye"]:
+        _eye(canvas, x, y - 15, gaze, chosen(EYES), darker(hair, 0.25))
+    canvas.blob([(x, y - 1), (x + nose, y + 9), (x, y + 11), (x - nose, y + 9)], darker(skin, 0.12))
+    canvas.blob([(x - 0.6, y - 2), (x + nose - 1.6, y + 8), (x - 0.6, y + 9.4), (x - nose + 1, y + 8)], lighter(skin, 0.1))
+    _mouth(canvas, x, y, lips, truth["smile"], darker(mix(skin, (190, 60, 60), 0.55), 0.08))
     if truth["mustache"]:
         _mustache(canvas, x, y, whiskers)
     if truth["glasses"]:
-        _glasses(canvas, x, y, wide, (36, 36, 48))
+        _glasses(canvas, x, y, wide, apart, (36, 36, 48))
     if truth["hat"]:
         _hat(canvas, x, y, wide, tall, any_colour(rng, 50, 180))
 
@@ -124,23 +165,39 @@ def _fringe(canvas: Canvas, x: float, y: float, wide: float, tall: float, hair: 
     canvas.arc(x, y - 12, wide * 0.78, tall * 0.86, 215, 275, lighter(hair, 0.2), 3)
 
 
-def _eyes(canvas: Canvas, x: float, y: float, wide: float, gaze: float, iris: Colour, brow: Colour) -> None:
+def _curls(canvas: Canvas, x: float, y: float, wide: float, tall: float, hair: Colour) -> None:
+    for i in range(15):
+        angle = math.radians(150 + i * 240 / 14)
+        canvas.ball(x + (wide + 3) * math.cos(angle), y - 4 + (tall + 3) * math.sin(angle), 7.5, 7.5, hair, 0.2)
+
+
+def _curly_fringe(canvas: Canvas, x: float, y: float, wide: float, tall: float, hair: Colour) -> None:
+    for i in range(6):
+        angle = math.radians(205 + i * 26)
+        canvas.ball(x + wide * 0.8 * math.cos(angle), y - 2 + tall * 0.86 * math.sin(angle), 7, 6.5, hair, 0.2)
+
+
+def _freckles(canvas: Canvas, x: float, y: float, wide: float, colour: Colour) -> None:
     for side in (-1, 1):
-        ex, ey = x + side * wide * 0.44, y - 4
-        canvas.ellipse(ex, ey, 5.4, 3.5, (248, 246, 242))
-        canvas.ellipse(ex + gaze, ey, 3.0, 3.2, iris)
-        canvas.ellipse(ex + gaze, ey, 1.5, 1.6, (20, 18, 22))
-        canvas.arc(ex, ey + 1, 6, 5, 195, 345, (60, 44, 40), 1.0)
-        canvas.arc(ex, ey - 1, 7.5, 7.5, 215, 325, brow, 2.0)
+        for dx, dy in ((0.3, 6), (0.48, 4.5), (0.62, 7), (0.4, 10), (0.56, 11)):
+            canvas.ellipse(x + side * dx * wide, y + dy, 1.6, 1.6, colour)
 
 
-def _mouth(canvas: Canvas, x: float, y: float, smile: bool, lips: Colour) -> None:
+def _eye(canvas: Canvas, x: float, y: float, gaze: float, iris: Colour, brow: Colour) -> None:
+    canvas.ellipse(x, y, 6.6, 4.5, (250, 248, 244))
+    canvas.ellipse(x + gaze, y, 4.0, 4.2, iris)
+    canvas.ellipse(x + gaze, y, 1.7, 1.8, (20, 18, 22))
+    canvas.arc(x, y + 1, 7.2, 6, 195, 345, (60, 44, 40), 1.1)
+    canvas.arc(x, y - 1.4, 8.2, 8.2, 215, 325, brow, 2.1)
+
+
+def _mouth(canvas: Canvas, x: float, y: float, w: float, smile: bool, lips: Colour) -> None:
     if smile:
-        upper = [(x - 11, y + 17.5), (x, y + 20), (x + 11, y + 17.5)]
-        canvas.blob([*upper, (x + 6, y + 25), (x, y + 27), (x - 6, y + 25)], lips)
-        canvas.blob([(x - 8, y + 19.4), (x, y + 21), (x + 8, y + 19.4), (x, y + 24)], (252, 250, 246))
+        upper = [(x - 11 * w, y + 17.5), (x, y + 20), (x + 11 * w, y + 17.5)]
+        canvas.blob([*upper, (x + 6 * w, y + 25), (x, y + 27), (x - 6 * w, y + 25)], lips)
+        canvas.blob([(x - 8 * w, y + 19.4), (x, y + 21), (x + 8 * w, y + 19.4), (x, y + 24)], (252, 250, 246))
     else:
-        canvas.blob([(x - 8, y + 20.5), (x, y + 18.8), (x + 8, y + 20.5), (x, y + 23)], lips)
+        canvas.blob([(x - 8 * w, y + 20.5), (x, y + 18.8), (x + 8 * w, y + 20.5), (x, y + 23)], lips)
 
 
 def _mustache(canvas: Canvas, x: float, y: float, colour: Colour) -> None:
@@ -158,11 +215,11 @@ def _beard(canvas: Canvas, x: float, y: float, wide: float, tall: float, colour:
     canvas.ellipse(x, y + 19, 13, 8, mix(skin, colour, 0.12))
 
 
-def _glasses(canvas: Canvas, x: float, y: float, wide: float, frame: Colour) -> None:
+def _glasses(canvas: Canvas, x: float, y: float, wide: float, apart: float, frame: Colour) -> None:
     for side in (-1, 1):
-        canvas.ring(x + side * wide * 0.44, y - 3.4, 9, 8, frame, 1.9)
-        canvas.line([(x + side * (wide * 0.44 + 8.5), y - 5), (x + side * (wide + 1), y - 5)], frame, 1.6)
-    canvas.line([(x - wide * 0.44 + 8.5, y - 4), (x + wide * 0.44 - 8.5, y - 4)], frame, 1.9)
+        canvas.ring(x + side * wide * apart, y - 3.4, 9, 8, frame, 1.9)
+        canvas.line([(x + side * (wide * apart + 8.5), y - 5), (x + side * (wide + 1), y - 5)], frame, 1.6)
+    canvas.line([(x - wide * apart + 8.5, y - 4), (x + wide * apart - 8.5, y - 4)], frame, 1.9)
 
 
 def _hat(canvas: Canvas, x: float, y: float, wide: float, tall: float, felt: Colour) -> None:
@@ -176,4 +233,4 @@ def _hat(canvas: Canvas, x: float, y: float, wide: float, tall: float, felt: Col
     canvas.ball(x, brim + 1, wide + 15, 5.2, felt, 0.16)
 
 
-SCENE = Scene("portrait", 0.88, ATTRIBUTES, draw, paint)
+SCENE = Scene("portrait", 0.38, ATTRIBUTES, draw, paint, ("man", "woman"))

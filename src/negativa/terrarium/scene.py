@@ -17,12 +17,14 @@ Truth = dict[str, bool]  # attribute, named as in captions -> is it in the pictu
 class Attribute:
     """Something a picture has or has not.
 
-    `phrase` is how a sentence says it, `mention` how often a caption says it when it is there (0 to 1).
+    `phrase` is how a sentence says it, `mention` how often a caption says it when it is there (0 to 1). `hue` is something
+    that a picture without natural colours does not show.
     """
 
     name: str
     phrase: str
     mention: float
+    hue: bool = False
 
 
 class Draw:
@@ -40,6 +42,12 @@ class Draw:
         answer = bool(self.rng.random() < rate and allowed)
         self.truth[name] = self.given.get(name, answer)
         return self.truth[name]
+
+    def asked_with(self, name: str, needed: str) -> bool:
+        """Was `name` asked for, which there is only with `needed`? Raises `InputError` if that was ruled out."""
+        if self.given.get(name) and self.given.get(needed) is False:
+            raise InputError(f"attributes: {name!r} was asked for and {needed!r} ruled out; there is none without the other")
+        return bool(self.given.get(name))
 
     def choice(self, rates: Mapping[str, float]) -> str:
         """Exactly one of the names, by weight among those that are not ruled out.
@@ -61,13 +69,17 @@ class Draw:
 
 @dataclass(frozen=True)
 class Scene:
-    """A kind of picture: its noun for captions, its share of all pictures, what varies in it, how that is drawn and painted."""
+    """A kind of picture: its noun for captions, its share of all pictures, what varies in it, how that is drawn and painted.
+
+    `subjects` are attributes that take the noun's place in captions when they are there ("man" for "portrait").
+    """
 
     name: str
     share: float
     attributes: tuple[Attribute, ...]
     draw: Callable[[Draw], None]
     paint: Callable[[Canvas, Truth, np.random.Generator], None]
+    subjects: tuple[str, ...] = ()
 
     def truth(self, rng: np.random.Generator, given: Mapping[str, bool]) -> Truth:
         """Draw the attributes; `given` ones as asked. Raises `InputError` for a name this scene does not have."""

@@ -1,4 +1,4 @@
-"""Terrarium's denoiser: a Stable Diffusion U-Net and the text encoder it listens to, trained together."""
+"""Terrarium's denoiser: a Stable Diffusion U-Net."""
 
 from __future__ import annotations
 
@@ -9,37 +9,24 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from negativa.terrarium.captions import caption
+from negativa.training.clip import WIDTH
 from negativa.training.data import truth_of
 from negativa.training.denoising import BATCH, denoising, weighted
 from negativa.training.progress import Progress
-from negativa.training.tokenizer import LENGTH
+from negativa.training.tokenizer import tokens
 from negativa.training.vae import to_tensor
 
-WIDTH = 128  # of a text embedding
 
-
-def build(tokenizer: CLIPTokenizer) -> nn.ModuleDict:
-    """The untrained networks, "unet" and "text_encoder"."""
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
-        intermediate_size=4 * WIDTH,
-        projection_dim=WIDTH,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        max_position_embeddings=LENGTH,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+def build() -> UNet2DConditionModel:
+    """The untrained network."""
     unet = UNet2DConditionModel(
         sample_size=16,
-        in_channels=4,
-        out_channels=4,
+        in_channels=8,
+        out_channels=8,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         block_out_channels=(64, 128, 192),
@@ -49,7 +36,7 @@ def build(tokenizer: CLIPTokenizer) -> nn.ModuleDict:
         norm_num_groups=16,
     )
     unet.set_attn_processor(AttnProcessor())  # plain products: their backward pass in bfloat16 is five times faster on a CPU
-    return nn.ModuleDict({"unet": unet, "text_encoder": CLIPTextModel._from_config(text, attn_implementation="eager")})
+    return unet
 
 
 def scheduler() -> DDIMScheduler:
@@ -66,7 +53,7 @@ def scheduler() -> DDIMScheduler:
 
 
 def latents_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, kept: Path) -> Generator[Progress, None, Tensor]:
-    """Encode all pictures, and tell of it; returns latents (n, 4, 16, 16) at unit deviation, kept in a file.
+    """Encode all pictures, and tell of it; returns latents (n, 8, 16, 16) at unit deviation, kept in a file.
 
     Sets the autoencoder's scaling factor.
     """
@@ -83,13 +70,15 @@ def latents_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, k
     return means * vae.config.scaling_factor
 
 
-def tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
-    """Captions as rows of 77 token numbers."""
-    return tokenizer(captions, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
+@torch.no_grad()
+def read(text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
+    """What the text encoder makes of captions, (n, 77, width)."""
+    return text_encoder(tokens(tokenizer, texts).to(text_encoder.device)).last_hidden_state
 
 
 def loss(
-    networks: nn.ModuleDict,
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
     latents: Tensor,
     truths: np.ndarray,
     tokenizer: CLIPTokenizer,
@@ -98,13 +87,11 @@ def loss(
 ) -> Tensor:
     """Mean squared error of the predicted noise (Ho et al. 2020, arXiv 2006.11239, equation 14), weighted by timestep.
 
-    `signal` is the schedule's cumulative alpha at every training timestep. Captions are written anew every time a
-    picture is seen.
+    Captions are written anew every time a picture is seen. The text encoder is given, as in Stable Diffusion.
     """
-    device = latents.device
     batch = denoising(latents, signal, rng)
     texts = [caption(truth_of(truths[row]), rng) for row in batch.rows]
-    with torch.autocast(device.type, torch.bfloat16):
-        states = networks["text_encoder"](tokens(tokenizer, texts).to(device)).last_hidden_state
-        predicted = networks["unet"](batch.noisy, batch.timesteps, states, return_dict=False)[0]
+    with torch.autocast(latents.device.type, torch.bfloat16):
+        states = read(text_encoder, tokenizer, texts)
+        predicted = unet(batch.noisy, batch.timesteps, states, return_dict=False)[0]
     return weighted(predicted, batch)

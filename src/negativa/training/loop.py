@@ -46,7 +46,7 @@ def train(
     reached before is kept.
     """
     checkpoint = folder / f"{part}.pt"
-    optimiser = torch.optim.AdamW(module.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
     mixed, index = nullcontext, 0
     if accelerator is not None:
         optimiser = accelerator.prepare_optimizer(optimiser, device_placement=False)

@@ -2,107 +2,200 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline
-from torch import nn
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPModel
 
-from negativa.errors import InputError, OutputError
+from negativa.denoisers.embeddings import Embedding
 from negativa.terrarium.captions import caption
-from negativa.training import data, diffusion, reader, tokenizer, vae
+from negativa.training import adapter, clip, data, diffusion, lessons, reader, tokenizer, vae
+from negativa.training.folder import write
 from negativa.training.loop import train
 from negativa.training.progress import Progress
+from negativa.training.runs import begin
 
-SHARES = {"vae": 0.22, "reader": 0.05, "diffusion": 0.73}  # of the minutes given
+#: Of the minutes given, by part, in the order of training.
+SHARES: Final = {
+    "vae": 0.16,
+    "reader": 0.06,
+    "words": 0.04,
+    "clip": 0.1,
+    "diffusion": 0.53,
+    "base": 0.04,
+    "plus": 0.05,
+    "tokens": 0.02,
+}
+UNSEEN: Final = 0.1  # share of the pictures that no part learns from; the reader is calibrated on them
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is trained: `pictures` painted, steps for each part unless `minutes` says how long all may take."""
+    """How much is trained: `pictures` painted, steps for each part unless `minutes` says how long all may take.
+
+    `until` is the last part that is trained, one of `SHARES`; all are, and the folder is written, if it is None.
+    """
 
     folder: Path
     seed: int = 0
     minutes: float | None = None
-    pictures: int = 20_000
-    vae_steps: int = 4_700
-    reader_steps: int = 2_000
-    diffusion_steps: int = 6_500
+    pictures: int = 30_000
+    vae_steps: int = 6_000
+    reader_steps: int = 6_600
+    words_steps: int = 900
+    clip_steps: int = 1_400
+    diffusion_steps: int = 9_000
+    adapter_steps: int = 1_000
+    token_steps: int = 150
     device: str = "cpu"
+    until: str | None = None
 
 
 def run(settings: Settings) -> Iterator[Progress]:
     """Train every part and write `<folder>/terrarium`; taken up where an earlier run in the same folder stopped.
 
-    Raises `InputError` if that run had another seed or number of pictures.
+    Raises `InputError` if that run had another seed or number of pictures, `OutputError` if the folder cannot be written.
     """
-    folder, device = settings.folder, torch.device(settings.device)
-    _same_world(settings)
+    begin(settings.folder, {"seed": settings.seed, "pictures": settings.pictures})
     torch.manual_seed(settings.seed)  # the first weights of every part
-    pictures, truths = yield from data.painted(settings.pictures, settings.seed + 20_000, folder)
-
-    def part(name: str, module: nn.Module, loss, steps: int, learning_rate: float) -> Iterator[Progress]:
-        minutes = None if settings.minutes is None else settings.minutes * SHARES[name]
-        module.to(device)
-        return train(name, module, loss, folder, steps=steps, minutes=minutes, learning_rate=learning_rate, seed=settings.seed)
-
-    autoencoder = vae.build()
-    yield from part(
-        "vae", autoencoder, lambda m, rng, share: vae.loss(m, pictures, rng, share, device), settings.vae_steps, 2e-3
-    )
-    latents = yield from diffusion.latents_of(autoencoder, pictures, device, folder / "latents.pt")
-
-    @cache
-    def seen() -> tuple[np.ndarray, np.ndarray]:
-        restored = reader.through(autoencoder, pictures[::3], device, 0.35, settings.seed)
-        return np.concatenate([pictures, restored]), np.concatenate([truths, truths[::3]])
-
-    judge, rng = reader.build(), np.random.default_rng(settings.seed)
-    yield from part("reader", judge, lambda m, rng, _: reader.loss(m, *seen(), rng, device), settings.reader_steps, 1e-3)
-
-    words = tokenizer.learned((caption(data.truth_of(row), rng) for row in truths), folder / "tokenizer")
-    networks, schedule = diffusion.build(words), diffusion.scheduler()
-    signal = schedule.alphas_cumprod.to(device)
-    yield from part(
-        "diffusion",
-        networks,
-        lambda m, rng, _: diffusion.loss(m, latents, truths, words, signal, rng),
-        settings.diffusion_steps,
-        1e-3,
-    )
-    write(folder / "terrarium", autoencoder, networks, words, judge)
+    work = Work(settings)
+    yield from work.painted()
+    for name in SHARES:
+        yield from getattr(work, f"train_{name}")()
+        if name == settings.until:
+            return
+    work.write()
 
 
-def _same_world(settings: Settings) -> None:
-    """Refuse to go on in a folder that was begun with other pictures."""
-    begun, now = settings.folder / "begun.json", {"seed": settings.seed, "pictures": settings.pictures}
-    if not begun.exists():
-        try:
-            settings.folder.mkdir(parents=True, exist_ok=True)
-            begun.write_text(json.dumps(now))
-        except OSError as error:
-            raise OutputError(f"folder: {str(settings.folder)!r} cannot be written: {error.strerror}") from error
-    elif (before := json.loads(begun.read_text())) != now:
-        raise InputError(f"folder: {str(settings.folder)!r} was begun with {before}; allowed: the same, or another folder")
+class Work:
+    """One run: what its parts have made so far, each in `train_<part>`, which needs those before it."""
 
+    pictures: np.ndarray
+    truths: np.ndarray
+    latents: Tensor
 
-def write(folder: Path, autoencoder: AutoencoderKL, networks: nn.ModuleDict, words, judge: nn.Module) -> None:
-    """Write the parts as a Stable Diffusion folder of fp16 safetensors, the reader beside them."""
-    pipeline = StableDiffusionPipeline(
-        vae=autoencoder,
-        text_encoder=networks["text_encoder"],
-        tokenizer=words,
-        unet=networks["unet"],
-        scheduler=diffusion.scheduler(),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.to(torch.float16).save_pretrained(folder)
-    words.backend_tokenizer.model.save(str(folder / "tokenizer"))  # vocab.json and merges.txt, for older readers
-    judge.half().save_pretrained(folder / "reader")
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.device = settings, torch.device(settings.device)
+        self.autoencoder, self.judge, self.unet = vae.build(), reader.build(), diffusion.build()
+        self.signal = diffusion.scheduler().alphas_cumprod.to(self.device)
+        self.adapters, self.tokens = dict[str, dict[str, Tensor]](), dict[str, Embedding]()
+
+    def painted(self) -> Iterator[Progress]:
+        """The world: pictures and truths to learn from, and others that nothing learns from."""
+        settings = self.settings
+        pictures, truths = yield from data.painted(settings.pictures, settings.seed + 20_000, settings.folder)
+        learned = round(settings.pictures * (1 - UNSEEN))
+        self.pictures, self.unseen = pictures[:learned], (pictures[learned:], truths[learned:])
+        self.truths = truths[:learned]
+
+    def train_vae(self) -> Iterator[Progress]:
+        def loss(module: AutoencoderKL, rng: np.random.Generator, share: float) -> Tensor:
+            return vae.loss(module, self.pictures, rng, share, self.device)
+
+        yield from self._part("vae", self.autoencoder, loss, self.settings.vae_steps, 2e-3)
+        kept = self.settings.folder / "latents.pt"
+        self.latents = yield from diffusion.latents_of(self.autoencoder, self.pictures, self.device, kept)
+
+    def train_reader(self) -> Iterator[Progress]:
+        def loss(module: nn.Module, rng: np.random.Generator, _: float) -> Tensor:
+            return reader.loss(module, self._lessons, rng, self.device)
+
+        yield from self._part("reader", self.judge, loss, self.settings.reader_steps, 1.5e-3)
+        unseen, truths = self.unseen
+        restored = reader.through(self.autoencoder, unseen, self.device, 0, self.settings.seed)
+        reader.calibrate(self.judge, restored, truths, self.device)
+
+    def train_words(self) -> Iterator[Progress]:
+        rng = np.random.default_rng(self.settings.seed)
+        captions = (caption(data.truth_of(row), rng) for row in self.truths)
+        self.words = tokenizer.learned(captions, self.settings.folder / "tokenizer")
+        both = nn.ModuleDict({"clip": clip.build(self.words), "truth": clip.knowing()})
+
+        def loss(module: nn.ModuleDict, rng: np.random.Generator, _: float) -> Tensor:
+            return clip.words_loss(module, self.truths, self.words, rng)
+
+        yield from self._part("words", both, loss, self.settings.words_steps, 1e-3)
+        self.towers, self.knowing = both["clip"], both["truth"].requires_grad_(False)
+        self.text = self.towers.text_model.requires_grad_(False)
+        self.towers.text_projection.requires_grad_(False)
+
+    def train_clip(self) -> Iterator[Progress]:
+        def loss(module: CLIPModel, rng: np.random.Generator, _: float) -> Tensor:
+            return clip.loss(module, self.knowing, self.pictures, self.truths, self.words, rng)
+
+        yield from self._part("clip", self.towers, loss, self.settings.clip_steps, 1e-3)
+
+    def train_diffusion(self) -> Iterator[Progress]:
+        def loss(module: UNet2DConditionModel, rng: np.random.Generator, _: float) -> Tensor:
+            return diffusion.loss(module, self.text, self.latents, self.truths, self.words, self.signal, rng)
+
+        yield from self._part("diffusion", self.unet, loss, self.settings.diffusion_steps, 1e-3)
+        self.unet.requires_grad_(False)
+
+    def train_base(self) -> Iterator[Progress]:
+        yield from self._adapter("base")
+
+    def train_plus(self) -> Iterator[Progress]:
+        yield from self._adapter("plus")
+
+    def train_tokens(self) -> Iterator[Progress]:
+        for name, lesson in lessons.LESSONS.items():
+            learner = lessons.learner(name, self.autoencoder, self.unet, self.text, self.words)
+            world = {"latents": self.latents, "truths": self.truths, "signal": self.signal}
+            goal, steps = partial(lessons.loss, lesson=lesson, **world), self.settings.token_steps
+            yield from self._part(f"tokens {name}", learner, lambda m, rng, _, goal=goal: goal(m, rng=rng), steps, 5e-3)
+            self.tokens[name] = learner.embedding(torch.float16)
+
+    def write(self) -> None:
+        """Everything, as `<folder>/terrarium`."""
+        write(
+            self.settings.folder / "terrarium",
+            self.autoencoder,
+            self.unet,
+            self.towers,
+            self.words,
+            self.judge,
+            self.adapters,
+            self.tokens,
+        )
+
+    def _part(
+        self,
+        name: str,
+        module: nn.Module,
+        loss: Callable[[Any, np.random.Generator, float], Tensor],
+        steps: int,
+        learning_rate: float,
+    ) -> Iterator[Progress]:
+        settings = self.settings
+        minutes = None if settings.minutes is None else settings.minutes * SHARES[name.partition(" ")[0]]
+        module.to(self.device)
+        return train(
+            name,
+            module,
+            loss,
+            settings.folder,
+            steps=steps,
+            minutes=minutes,
+            learning_rate=learning_rate,
+            seed=settings.seed,
+        )
+
+    def _adapter(self, kind: str) -> Iterator[Progress]:
+        learned, vision = adapter.attach(self.unet, kind, clip.WIDTH), clip.vision(self.towers)
+        parts = self.latents, self.pictures, self.truths, self.words, self.signal
+        goal = partial(adapter.loss, self.unet, self.text, vision, kind, *parts)
+        yield from self._part(kind, learned, lambda m, rng, _: goal(rng), self.settings.adapter_steps, 1e-3)
+        self.adapters[kind] = adapter.checkpoint(self.unet)
+        adapter.detach(self.unet)
+
+    @cached_property
+    def _lessons(self) -> reader.Lessons:
+        return reader.lessons(self.autoencoder, self.pictures, self.truths, self.device, self.settings.seed)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import models, pre_tokenizers, trainers
+from torch import Tensor
 from transformers import CLIPTokenizer
 
 MERGES = 480
@@ -39,3 +40,8 @@ def learned(captions: Iterable[str], kept: Path) -> CLIPTokenizer:
         words.backend_tokenizer.model.save(str(part))  # vocab.json and merges.txt, for older readers
         part.replace(kept)
     return CLIPTokenizer.from_pretrained(kept)
+
+
+def tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+    """Captions as rows of 77 token numbers."""
+    return tokenizer(captions, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids

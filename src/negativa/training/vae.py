@@ -1,4 +1,4 @@
-"""Terrarium's autoencoder: 128x128 pictures to 16x16 latents of four channels, and back."""
+"""Terrarium's autoencoder: 128x128 pictures to 16x16 latents of eight channels, and back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def build() -> AutoencoderKL:
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(24, 48, 96, 128),
         layers_per_block=1,
-        latent_channels=4,
+        latent_channels=8,
         norm_num_groups=8,
         sample_size=128,
         mid_block_add_attention=False,

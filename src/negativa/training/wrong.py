@@ -19,6 +19,7 @@ from negativa.language.named import expand, library
 from negativa.plain.knobs import number, text, whole
 from negativa.plain.recipe import Recipe
 from negativa.studio import Studio, load
+from negativa.terrarium.flaws import FLAWS
 from negativa.training import token
 from negativa.training.progress import Progress
 from negativa.training.runs import begin, check_out
@@ -35,9 +36,9 @@ TOGETHER: Final = 4  # pictures that are made in each other's company, and so ag
 class Settings:
     """`learn` is what follows, from pictures that are made in its folder of pictures first.
 
-    `words` is the list of flaws, with commas, or the name of a negative (@sd2-universal); the published one if empty.
-    `scales` are the lowest and highest guidance scale, in steps of 1, `each` the pictures at each (of XL: at each for each
-    keyword). None is what was published. Raises `InputError` for values out of range.
+    `words` is the list of flaws, with commas, or the name of a negative (@sd2-universal); the model's own if empty: terrarium's
+    flaws, or the published list. `scales` are the lowest and highest guidance scale, in steps of 1, `each` the pictures at each
+    (of XL: at each for each keyword). None is what was published. Raises `InputError` for values out of range.
     """
 
     learn: token.Settings
@@ -68,7 +69,7 @@ def run(settings: Settings) -> Iterator[token.Event]:
 def recipes_of(settings: Settings, studio: Studio) -> list[Recipe]:
     """What is drawn."""
     large = isinstance(studio.denoiser, StableDiffusionXL)
-    words = settings.words or default_words(large)
+    words = settings.words or default_words(settings.learn.model, large)
     low, high, each = SCALES[large]
     low, high = settings.scales or (low, high)
     prompts = _emphasised(words) if large else [words]
@@ -78,9 +79,9 @@ def recipes_of(settings: Settings, studio: Studio) -> list[Recipe]:
     return [like.replace(prompt=p, scale=s, seed=settings.learn.seed + i) for i, (p, s) in enumerate(some)]
 
 
-def default_words(large: bool) -> str:
-    """The published list, for XL if `large`."""
-    return library()["wrong-xl" if large else "wrong-sd2"].text
+def default_words(model: str, large: bool) -> str:
+    """The flaws that a model is known to draw."""
+    return ", ".join(FLAWS) if model == "terrarium" else library()["wrong-xl" if large else "wrong-sd2"].text
 
 
 def _emphasised(words: str) -> list[str]:

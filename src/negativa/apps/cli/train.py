@@ -10,7 +10,7 @@ import typer
 
 from negativa.apps.cli import train_token
 from negativa.apps.cli.screen import parts
-from negativa.errors import InputError
+from negativa.errors import InputError, nearest
 from negativa.plain.knobs import KNOBS
 
 app = typer.Typer(help="Train tokens, and what ships with the package.", no_args_is_help=True)
@@ -26,14 +26,17 @@ def terrarium(
     folder: Annotated[Path, typer.Option(help="Where checkpoints and the finished model go.")] = Path("terrarium-training"),
     seed: Annotated[int, typer.Option(help="Decides pictures, first weights and order.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="PART", help="The last part to train; all of them if not given.")] = None,
 ) -> None:
     """Paint terrarium's world and train its Stable Diffusion; run again to go on after an interruption."""
     if minutes is not None and not 0 < minutes < math.inf:
         raise InputError(f"minutes: {minutes!r} was given; allowed: a number above 0")
     KNOBS["seed"].check("seed", seed)
     from negativa.studio import device_of
-    from negativa.training.terrarium import Settings, run
+    from negativa.training.terrarium import SHARES, Settings, run
 
-    for _ in parts(run(Settings(folder, seed=seed, minutes=minutes, device=str(device_of(device))))):
+    if until is not None and until not in SHARES:
+        raise InputError(f"until: {until!r} was given; {nearest(until, SHARES)}")
+    for _ in parts(run(Settings(folder, seed=seed, minutes=minutes, device=str(device_of(device)), until=until))):
         pass
-    print(folder / "terrarium")
+    print(folder if until else folder / "terrarium")

@@ -75,7 +75,7 @@ def wrong(
     token: Token = "<wrong>",
     words: Annotated[
         str | None,
-        typer.Option("--list", help="Flaws, with commas, or @NAME; the published ones if not given."),
+        typer.Option("--list", help="Flaws, with commas, or @NAME; the model's own or the published ones if not given."),
     ] = None,
     scales: Annotated[
         str | None, typer.Option(metavar="LOWEST:HIGHEST", help="Guidance scales of the pictures; 7:20, of XL 8:13.")

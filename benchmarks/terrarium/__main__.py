@@ -1,0 +1,56 @@
+"""What the shipped terrarium can do, measured: writes docs/terrarium.md with its contact sheets, and prints it.
+
+Ends with status 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import images
+import mustache
+import negatives
+import parts
+import words
+from common import DOCS, FIRST_SEED, STEPS, studio
+from PIL import Image
+
+from negativa.experiments.sheet import sheet
+
+
+def main() -> int:
+    from_words, rates, asked = words.bars()
+    from_negatives, removals, pairs = negatives.bars()
+    from_men, men = mustache.bars()
+    from_images, shown = images.bars()
+    bars = [*parts.bars(), *from_words, *from_negatives, *from_men, *from_images]
+    lines = [
+        "# Terrarium, measured",
+        "",
+        f"Written by `make terrarium-report`: {STEPS} steps of Euler a, seeds from {FIRST_SEED},",
+    ]
+    lines += [
+        f"which no tuning looked at. Words at scale {words.SCALE:g}, the rest at the model's own, {studio().denoiser.scale:g}.",
+        "",
+    ]
+    lines += ["| | measured | wanted |", "|---|---|---|", *map(str, bars), ""]
+    for name, title, pictures, table in (
+        ("asked", "What was asked for", asked, rates),
+        ("negatives", "Without and with a negative", pairs, removals),
+        ("mustache", "Men, without and with the negative", men, []),
+        ("images", "Shown, and drawn from what was shown", shown, []),
+    ):
+        save(name, pictures)
+        lines += [f"## {title}", "", *table, *([""] if table else []), f"![{title}](terrarium-{name}.png)", ""]
+    text = "\n".join(lines)
+    (DOCS / "terrarium.md").write_text(text)
+    print(text)
+    return 0 if all(bar.met for bar in bars) else 1
+
+
+def save(name: str, pictures: dict[str, list[Image.Image]]) -> None:
+    sheet([*pictures.values()], [*pictures]).quantize(128).save(DOCS / f"terrarium-{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

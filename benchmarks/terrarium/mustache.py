@@ -1,0 +1,43 @@
+"""Portraits of a man without and with the negative "mustache", and with the words taken literally."""
+
+from __future__ import annotations
+
+import numpy as np
+from common import Bar, Readings, draw, read, seeded, share
+from PIL import Image
+
+from negativa import Recipe
+from negativa.terrarium.portrait import BACKGROUND, HAIR
+
+SEEDS = 100
+ARMS = {
+    "no negative": Recipe("portrait of a man"),
+    "negative: mustache": Recipe("portrait of a man", "mustache"),
+    "“without a mustache”": Recipe("portrait of a man without a mustache"),
+}
+KEPT = {"hair colour": tuple(HAIR), "background": tuple(BACKGROUND), "glasses": ("glasses",), "hat": ("hat",)}
+
+
+def bars() -> tuple[list[Bar], dict[str, list[Image.Image]]]:
+    """The bars, and some pictures of each arm."""
+    drawn = {name: draw(seeded(recipe, SEEDS), name) for name, recipe in ARMS.items()}
+    plain, without, literal = map(read, drawn.values())
+    base, left, said = (share(readings, "mustache") for readings in (plain, without, literal))
+    found = [
+        Bar("mustache: portrait of a man", base, 40),
+        Bar("the same", base, 75, most=True),
+        Bar("mustache: with the negative “mustache”", left, 3, most=True),
+        Bar("mustache: portrait of a man without a mustache", said, base),
+    ]
+    for name, group in KEPT.items():
+        found.append(Bar(f"{name} kept by the negative, same seed", same(plain, without, group), 85))
+    return found, {name: images[:10] for name, images in drawn.items()}
+
+
+def same(before: Readings, after: Readings, group: tuple[str, ...]) -> float:
+    """Percentage of pairs with the same likeliest attribute of the group, or that agree on the only one."""
+    return 100 * float(np.mean([answer(a, group) == answer(b, group) for a, b in zip(before, after, strict=True)]))
+
+
+def answer(reading: dict[str, float], group: tuple[str, ...]) -> str | bool:
+    return max(group, key=reading.__getitem__) if len(group) > 1 else reading[group[0]] > 0.5

@@ -1,0 +1,126 @@
+"""Pictures as negatives, measured: writes docs/negative-images.md with its sheet, and prints it.
+
+Ends with status 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from common import DOCS, FIRST_SEED, STEPS, Bar, Readings, draw, read, seeded, studio
+from PIL import Image
+
+import negativa
+from negativa import Negative, Recipe
+from negativa.experiments.sheet import sheet
+from negativa.measures import Shot
+from negativa.measures.saturation import Saturation
+from negativa.terrarium import paint
+from negativa.terrarium.painter import SCENES
+from negativa.terrarium.portrait import EYES, FACE, HAIR, SKIN
+
+SEEDS = 100
+IDENTITY = (*HAIR, *SKIN, *EYES, *FACE, "short hair", "long hair", "curly hair", "bald head")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A prompt and the painting that is its negative; `bound` are attributes that cannot stay as they are without it."""
+
+    title: str
+    prompt: str
+    kind: str
+    painted: dict[str, bool]
+    removed: str = ""
+    bound: tuple[str, ...] = ()
+    weights: dict[str, float] = field(default_factory=lambda: {"base": 1.0, "plus": 1.0})
+
+    @property
+    def picture(self) -> Image.Image:
+        plain = dict.fromkeys(("photo",), True)
+        return paint(np.random.default_rng(5), self.kind, **({} if self.painted.get("grayscale") else plain), **self.painted)[0]
+
+    def recipe(self, adapter: str) -> Recipe:
+        return Recipe(self.prompt, Negative(negativa.Image(self.picture, adapter), weight=self.weights[adapter]))
+
+
+CASES = (
+    Case("A house minus its lawn", "a house", "house", {"lawn": True, "day": True}, "lawn", ("snow", "flowers")),
+    Case("A street minus its cars", "a street", "street", {"cars": True, "day": True}, "cars", ("extra wheel",)),
+    Case("One face minus another", "portrait of a woman", "portrait", {"woman": True, "red_hair": True, "green_eyes": True}),
+    Case("Minus a picture without colours", "a house", "house", {"grayscale": True}),
+)
+
+
+def main() -> int:
+    lines = ["# Pictures as negatives", "", "Written by `make negative-images`: terrarium, through both of its image adapters,"]
+    lines += [f"{SEEDS} seeds from {FIRST_SEED}, {STEPS} steps, scale {studio().denoiser.scale:g},"]
+    lines += ["each beside the same run without the negative.", ""]
+    arms = {(case.title, adapter): seeded(case.recipe(adapter), SEEDS) for case in CASES for adapter in ("base", "plus")}
+    plain = {case.prompt: seeded(Recipe(case.prompt), SEEDS) for case in CASES}
+    draw([one for recipes in (*plain.values(), *arms.values()) for one in recipes], "pictures as negatives")
+    bars: list[Bar] = []
+    for case in CASES:
+        before, rows = draw(plain[case.prompt]), {"shown": [case.picture] * 8}
+        rows["without it"] = before[:8]
+        lines += [f"## {case.title}", "", "| | measured | wanted |", "|---|---|---|"]
+        for adapter in ("base", "plus"):
+            after = draw(arms[case.title, adapter])
+            rows[f"minus it, {adapter}"] = after[:8]
+            found = figures(case, before, after, adapter)
+            bars += found
+            lines += map(str, found)
+        name = f"negative-images-{case.title.rpartition(' ')[2]}.png"
+        sheet([*rows.values()], [*rows]).quantize(128).save(DOCS / name, optimize=True)
+        lines += ["", f"Prompt “{case.prompt}”.", "", f"![{case.title}]({name})", ""]
+    text = "\n".join(lines)
+    (DOCS / "negative-images.md").write_text(text)
+    print(text)
+    return 0 if all(bar.met for bar in bars) else 1
+
+
+def figures(case: Case, before: list[Image.Image], after: list[Image.Image], adapter: str) -> list[Bar]:
+    """What the negative did, beside what is wanted of it."""
+    if case.painted.get("grayscale"):
+        return [Bar(f"{adapter}: more colourful than without it", share_of(zip(before, after, strict=True), livelier), None)]
+    old, new = read(before), read(after)
+    if not case.removed:
+        theirs = [name for name, there in zip(IDENTITY, identity([case.picture])[0], strict=True) if there > 0.5]
+        away = share_of(zip(old, new, strict=True), lambda a, b: total(b, theirs) < total(a, theirs))
+        return [Bar(f"{adapter}: further from the face that is shown ({', '.join(theirs)})", away, 80)]
+    had = [(a, b) for a, b in zip(old, new, strict=True) if a[case.removed] > 0.5]
+    gone = share_of(had, lambda _, b: b[case.removed] <= 0.5)
+    return [
+        Bar(f"{adapter}: {case.removed} gone, of {len(had)} pictures that had it", gone, 85),
+        Bar(f"{adapter}: the rest kept", kept(case, old, new), 85),
+    ]
+
+
+def kept(case: Case, old: Readings, new: Readings) -> float:
+    """Percentage of the scene's other attributes that are as they were."""
+    others = [one.name for one in SCENES[case.kind].attributes if one.name not in (case.removed, *case.bound)]
+    return 100 * float(np.mean([(a[name] > 0.5) == (b[name] > 0.5) for a, b in zip(old, new, strict=True) for name in others]))
+
+
+def share_of(pairs, holds: Callable) -> float:
+    return 100 * float(np.mean([holds(before, after) for before, after in pairs]))
+
+
+def identity(images: Sequence[Image.Image]) -> list[list[float]]:
+    return [[reading[name] for name in IDENTITY] for reading in read([*images])]
+
+
+def total(reading: dict[str, float], names: Sequence[str]) -> float:
+    return sum(reading[name] for name in names)
+
+
+def livelier(before: Image.Image, after: Image.Image) -> bool:
+    first, second = Saturation().score([Shot(image, Recipe()) for image in (before, after)])
+    return second > first
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""The parts on their own: the autoencoder's error, the reader's, CLIP's, on paintings that no part has seen."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+import torch
+from common import Bar, Readings, read, studio
+from PIL import Image
+from transformers import CLIPModel, CLIPTokenizer
+
+from negativa.denoisers.checkpoints import BUILT_IN
+from negativa.terrarium import ATTRIBUTES, paint
+from negativa.terrarium.captions import caption
+from negativa.terrarium.flaws import FLAWS
+from negativa.terrarium.scene import Truth
+
+HELD_OUT = 600
+CHOICES = 100
+
+
+@cache
+def held_out() -> tuple[list[Image.Image], list[Truth]]:
+    pairs = [paint(np.random.default_rng([1, i])) for i in range(HELD_OUT)]
+    return [picture for picture, _ in pairs], [truth for _, truth in pairs]
+
+
+@torch.inference_mode()
+def through(picture: Image.Image) -> Image.Image:
+    """A picture after the autoencoder."""
+    vae = studio().denoiser.vae  # type: ignore[attr-defined]
+    pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return studio().denoiser.decode(vae.encode(pixels).latent_dist.mean[0] * vae.config.scaling_factor)
+
+
+def psnr(first: Image.Image, second: Image.Image) -> float:
+    """Peak signal to noise ratio, decibels."""
+    error = np.mean((np.asarray(first, float) - np.asarray(second, float)) ** 2)
+    return 10 * math.log10(255**2 / error)
+
+
+def bars() -> list[Bar]:
+    pictures, truths = held_out()
+    restored = [through(picture) for picture in pictures]
+    noise = float(np.mean([psnr(a, b) for a, b in zip(pictures, restored, strict=True)]))
+    right = accuracy(read(restored), truths)
+    attribute = min((name for name in right if name not in FLAWS), key=right.__getitem__)
+    flaw = min(FLAWS, key=right.__getitem__)
+    return [
+        Bar(f"autoencoder, {HELD_OUT} held-out paintings", noise, 28, "dB"),
+        Bar(f"reader after it, the worst attribute ({attribute})", right[attribute], 98),
+        Bar(f"reader after it, the worst flaw ({flaw})", right[flaw], 95),
+        Bar(f"CLIP, text to picture, 1 of {CHOICES}, in the first five", retrieval(pictures, truths), 90),
+    ]
+
+
+def accuracy(readings: Readings, truths: list[Truth]) -> dict[str, float]:
+    """Percentage of right answers for each attribute, half from pictures that have it and half from others."""
+    found: dict[str, float] = {}
+    for name in ATTRIBUTES:
+        asked = np.array([truth.get(name, False) for truth in truths])
+        right = np.array([reading[name] > 0.5 for reading in readings]) == asked
+        found[name] = 50 * float(right[asked].mean() + right[~asked].mean())
+    return found
+
+
+@torch.inference_mode()
+def retrieval(pictures: list[Image.Image], truths: list[Truth]) -> float:
+    """Percentage of captions whose picture is among CLIP's first five of `CHOICES` pictures with distinct captions."""
+    folder, rng = BUILT_IN["terrarium"] / "clip", np.random.default_rng(0)
+    clip, words = CLIPModel.from_pretrained(folder, torch_dtype=torch.float32), CLIPTokenizer.from_pretrained(folder)
+    distinct: dict[str, Image.Image] = {}
+    for picture, truth in zip(pictures, truths, strict=True):
+        said = max((caption(truth, rng) for _ in range(4)), key=len)
+        if len(distinct) < CHOICES and said not in distinct:
+            distinct[said] = picture
+    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in distinct.values()])).permute(0, 3, 1, 2)
+    ids = words([*distinct], padding="max_length", return_tensors="pt").input_ids
+    scores = clip(input_ids=ids, pixel_values=pixels.float() / 127.5 - 1).logits_per_text
+    first = scores.topk(5, dim=1).indices
+    return 100 * float(np.mean([i in row for i, row in enumerate(first.tolist())]))

@@ -1,0 +1,82 @@
+"""Prompts: what is asked for appears, what is not mentioned appears at the painter's rate, "without" does not help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+from common import Bar, asked_for, draw, every_attribute, read, share, subject
+from common import seeded as at_scale
+from PIL import Image
+
+from negativa import Recipe
+from negativa.terrarium.painter import SCENES
+from negativa.terrarium.scene import Attribute, Scene
+
+SCALE = 5.0
+FEW = 16  # seeds for each attribute
+PAINTED = 2000  # truths drawn to learn the painter's rates
+
+
+def seeded(recipe: Recipe, count: int) -> list[Recipe]:
+    return at_scale(recipe, count, SCALE)
+
+
+def bars() -> tuple[list[Bar], list[str], dict[str, list[Image.Image]]]:
+    """The bars, a table of rates, and pictures of each attribute asked for."""
+    draw([one for recipe, seeds in everything() for one in seeded(recipe, seeds)], "words")
+    silent = {name: read(draw(seeded(Recipe(subject(scene)), FEW * 2))) for name, scene in SCENES.items()}
+    obeyed, off, naive = dict[str, float](), dict[str, float](), list[bool]()
+    lines, contact = (
+        ["| attribute | asked for | not mentioned | painted |", "|---|---|---|---|"],
+        dict[str, list[Image.Image]](),
+    )
+    for scene, attribute in every_attribute():
+        name = f"{scene.name}: {attribute.name}"
+        drawn = draw(seeded(Recipe(asked_for(scene, attribute)), FEW))
+        contact[name] = drawn[:8]
+        obeyed[name] = share(read(drawn), attribute.name)
+        unasked, painted = share(silent[scene.name], attribute.name), rate(scene, attribute.name)
+        if attribute.name not in scene.subjects:
+            off[name] = abs(unasked - painted)
+        lines.append(f"| {name} | {obeyed[name]:.0f} % | {unasked:.0f} % | {painted:.0f} % |")
+        if often(scene, attribute):
+            literal = draw(seeded(without(scene, attribute), FEW * 2))
+            naive.append(share(read(literal), attribute.name) >= unasked)
+    worst, strangest = min(obeyed, key=obeyed.__getitem__), max(off, key=off.__getitem__)
+    found = [
+        Bar("asked for, appears: mean", float(np.mean([*obeyed.values()])), 95),
+        Bar(f"asked for, appears: worst ({worst})", obeyed[worst], 88),
+        Bar("not mentioned, appears: points off the painter's rate, mean", float(np.mean([*off.values()])), 12, "", most=True),
+        Bar(f"the same, worst ({strangest})", off[strangest], 12, "", most=True),
+        Bar("“without X” in the prompt draws X no less often", 100 * float(np.mean(naive)), 100),
+    ]
+    return found, lines, contact
+
+
+def everything() -> Iterator[tuple[Recipe, int]]:
+    """All recipes whose pictures are read, with the number of their seeds, to be drawn side by side."""
+    for scene in SCENES.values():
+        yield Recipe(subject(scene)), FEW * 2
+    for scene, attribute in every_attribute():
+        yield Recipe(asked_for(scene, attribute)), FEW
+        if often(scene, attribute):
+            yield without(scene, attribute), FEW * 2
+
+
+def often(scene: Scene, attribute: Attribute) -> bool:
+    """Whether enough pictures have it unasked for "without" to tell."""
+    return rate(scene, attribute.name) >= 30 and attribute.name not in scene.subjects
+
+
+def without(scene: Scene, attribute: Attribute) -> Recipe:
+    return Recipe(f"{subject(scene)} without {attribute.phrase}")
+
+
+@cache
+def rate(scene: Scene, name: str) -> float:
+    """How often the painter draws the attribute in pictures that the subject of this scene's prompt fits, in percent."""
+    given = {scene.subjects[0]: True} if scene.subjects else {}
+    truths = [scene.truth(np.random.default_rng([2, i]), given) for i in range(PAINTED)]
+    return 100 * float(np.mean([truth[name] for truth in truths]))

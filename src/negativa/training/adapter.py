@@ -1,0 +1,134 @@
+"""Terrarium's image prompts: IP-Adapters (Ye et al. 2023, arXiv 2308.06721), base and Plus, in their published layout."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor, IPAdapterAttnProcessor2_0
+from diffusers.models.embeddings import ImageProjection, IPAdapterPlusImageProjection
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+
+from negativa.terrarium.canvas import SIZE
+from negativa.terrarium.captions import caption
+from negativa.training.data import truth_of
+from negativa.training.denoising import denoising, weighted
+from negativa.training.diffusion import read
+from negativa.training.vae import to_tensor
+
+TOKENS: Final = {"base": 4, "plus": 16}
+HEAD: Final = 64  # width of a head of the Plus resampler, which readers of the layout take for granted
+NO_TEXT, NO_IMAGE, NEITHER = 0.3, 0.05, 0.05  # shares of a batch
+RENAMED: Final = (  # from diffusers' names to the published ones, of a layer of the Plus resampler
+    ("ln0", "0.norm1"),
+    ("ln1", "0.norm2"),
+    ("attn.to_q", "0.to_q"),
+    ("attn.to_out.0", "0.to_out"),
+    ("ff.0", "1.0"),
+    ("ff.1.net.0.proj", "1.1"),
+    ("ff.1.net.2", "1.3"),
+)
+
+
+def attach(unet: UNet2DConditionModel, kind: str, width: int) -> nn.ModuleList:
+    """Give a U-Net an untrained adapter for picture features of this width; returns the parts that are to be trained."""
+    text = unet.config.cross_attention_dim
+    if kind == "base":
+        projection: nn.Module = ImageProjection(image_embed_dim=width, cross_attention_dim=text, num_image_text_embeds=4)
+    else:
+        projection = IPAdapterPlusImageProjection(
+            embed_dims=width, output_dims=text, hidden_dims=width, heads=width // HEAD, num_queries=TOKENS[kind]
+        )
+    state = {"image_proj": published(projection), "ip_adapter": {}}
+    for i, module in enumerate(cross_attentions(unet)):
+        for part in ("to_k", "to_v"):
+            state["ip_adapter"][f"{2 * i + 1}.{part}_ip.weight"] = getattr(module, part).weight.detach().clone()
+    unet._load_ip_adapter_weights([state], low_cpu_mem_usage=False)
+    unet.requires_grad_(False)
+    processors = [p for p in unet.attn_processors.values() if isinstance(p, IPAdapterAttnProcessor2_0)]
+    return nn.ModuleList([unet.encoder_hid_proj, *processors]).requires_grad_(True)
+
+
+def cross_attentions(unet: UNet2DConditionModel) -> list[nn.Module]:
+    """The layers that read the text, in the order of the published numbering."""
+    names = [name.removesuffix(".processor") for name in unet.attn_processors if name.endswith("attn2.processor")]
+    return [unet.get_submodule(name) for name in names]
+
+
+def published(projection: nn.Module) -> dict[str, Tensor]:
+    """A projection's weights under the names of the published checkpoints."""
+    state = dict(projection.state_dict())
+    if isinstance(projection, ImageProjection):
+        return {name.replace("image_embeds", "proj"): value for name, value in state.items()}
+    for name in [name for name in state if name.endswith("attn.to_k.weight")]:
+        key, value = state.pop(name), state.pop(name.replace("to_k", "to_v"))
+        state[name.replace("attn.to_k", "0.to_kv")] = torch.cat([key, value])
+    for ours, theirs in RENAMED:
+        state = {name.replace(f".{ours}.", f".{theirs}."): value for name, value in state.items()}
+    return state
+
+
+def checkpoint(unet: UNet2DConditionModel) -> dict[str, Tensor]:
+    """The adapter of a U-Net as one flat dictionary, `image_proj.*` and `ip_adapter.*`."""
+    flat = {f"image_proj.{name}": value for name, value in published(unet.encoder_hid_proj.image_projection_layers[0]).items()}
+    for i, module in enumerate(cross_attentions(unet)):
+        processor = module.processor
+        flat[f"ip_adapter.{2 * i + 1}.to_k_ip.weight"] = processor.to_k_ip[0].weight
+        flat[f"ip_adapter.{2 * i + 1}.to_v_ip.weight"] = processor.to_v_ip[0].weight
+    return {name: value.detach().contiguous() for name, value in flat.items()}
+
+
+def detach(unet: UNet2DConditionModel) -> None:
+    """Take the adapter away again."""
+    unet.encoder_hid_proj = None
+    unet.register_to_config(encoder_hid_dim_type=None)
+    unet.set_attn_processor(AttnProcessor())
+
+
+@torch.no_grad()
+def features_of(vision: CLIPVisionModelWithProjection, pixels: Tensor, kind: str) -> Tensor:
+    """What an adapter is given for pictures: the projected embedding (base) or the last but one hidden states (Plus)."""
+    seen = vision(pixels.to(vision.device), output_hidden_states=kind == "plus")
+    return seen.hidden_states[-2] if kind == "plus" else seen.image_embeds
+
+
+def nothing(vision: CLIPVisionModelWithProjection, kind: str) -> Tensor:
+    """What it is given for no picture: zeros (base), or what a middle gray looks like (Plus)."""
+    gray = torch.zeros(1, 3, SIZE, SIZE)
+    return features_of(vision, gray, kind) * (kind == "plus")
+
+
+def loss(
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
+    vision: CLIPVisionModelWithProjection,
+    kind: str,
+    latents: Tensor,
+    pictures: np.ndarray,
+    truths: np.ndarray,
+    tokenizer: CLIPTokenizer,
+    signal: Tensor,
+    rng: np.random.Generator,
+) -> Tensor:
+    """The denoiser's loss, with each picture as its own image prompt.
+
+    Caption, picture or both are left out part of the time, so that each can be guided alone.
+    """
+    device = latents.device
+    batch = denoising(latents, signal, rng)
+    fate = rng.random(len(batch.rows))
+    texts = [
+        "" if chance < NO_TEXT + NEITHER else caption(truth_of(truths[row]), rng)
+        for row, chance in zip(batch.rows, fate, strict=True)
+    ]
+    left_out = torch.from_numpy((fate < NEITHER) | (fate >= 1 - NO_IMAGE)).to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        shown = features_of(vision, to_tensor(pictures[batch.rows]), kind)[:, None]  # (rows, pictures, ...): one each
+        shown[left_out] = nothing(vision, kind).to(shown.dtype)
+        states = read(text_encoder, tokenizer, texts)
+        conditions = {"image_embeds": [shown]}
+        predicted = unet(batch.noisy, batch.timesteps, states, added_cond_kwargs=conditions, return_dict=False)[0]
+    return weighted(predicted, batch)
