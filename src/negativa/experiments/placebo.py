@@ -1,4 +1,6 @@
-"""What a learned token does as a negative: beside no negative, and beside the same token untrained, which is the placebo."""
+"""What a learned token does as a negative: beside no negative, beside the same token untrained, which is the placebo, and
+beside the words that it stands for, if there are any.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
     from negativa.training.token import Learned
 
 PROMPTS: Final = ("portrait of a man", "portrait of a woman", "a house", "a street", "a forest", "a hamburger", "an armchair")
-MEASURES: Final = {True: ("flawless", "kept"), False: ("sharpness", "contrast", "saturation", "kept")}  # for terrarium or not
+#: For terrarium's pictures or not.
+MEASURES: Final = {True: ("flawless", "obedience", "kept"), False: ("sharpness", "contrast", "saturation", "kept")}
 ELSEWHERE: Final = 10**6  # where the seeds begin, far from those of the pictures that were learned from
-NONE, TOKEN, PLACEBO = "no negative", "token", "untrained"
-COMPARED: Final = ((NONE, TOKEN), (NONE, PLACEBO), (PLACEBO, TOKEN))
+NONE, TOKEN, PLACEBO, WORDS = "no negative", "token", "untrained", "in words"
+COMPARED: Final = ((NONE, TOKEN), (NONE, PLACEBO), (PLACEBO, TOKEN), (NONE, WORDS), (WORDS, TOKEN))
 
 
 @dataclass(frozen=True)
@@ -88,15 +91,18 @@ def written(
     """The card, as Markdown."""
     token = learned.embedding.name
     lines = [f"# {token}", "", f"As a negative: `{learned.used}`.", ""]
+    if learned.words:
+        lines += [f"In words: {learned.words}", ""]
+    compared = [pair for pair in COMPARED if negatives.keys() >= set(pair)]
     lines += ["| measure | " + " | ".join(negatives) + " |", "|---" * (len(negatives) + 1) + "|"]
     for one in findings:
         better = "" if one.measure.better == "neither" else f", {one.measure.better} is better"
         cells = [_estimate(one.estimates[arm]) if arm in one.estimates else "" for arm in negatives]
         lines.append(f"| {one.measure.label} ({one.measure.unit}{better}) | " + " | ".join(cells) + " |")
-    lines += ["", "| measure | " + " | ".join(f"{after}, less {before}" for before, after in COMPARED) + " |"]
-    lines += ["|---" * (len(COMPARED) + 1) + "|"]
+    lines += ["", "| measure | " + " | ".join(f"{after}, less {before}" for before, after in compared) + " |"]
+    lines += ["|---" * (len(compared) + 1) + "|"]
     for one in findings:
-        cells = [_difference(one.differences[pair]) if pair in one.differences else "" for pair in COMPARED]
+        cells = [_difference(one.differences[pair]) if pair in one.differences else "" for pair in compared]
         lines.append(f"| {one.measure.label} | " + " | ".join(cells) + " |")
     lines += [
         "",
@@ -110,7 +116,7 @@ def written(
 
 
 def _negatives(learned: Learned, folder: Path) -> dict[str, str | None]:
-    """What each arm says, and the two embeddings in the folder for it."""
+    """What each arm says; the two embeddings for it are put into the folder."""
     from negativa.denoisers.embeddings import write
 
     name = learned.embedding.name
@@ -121,7 +127,8 @@ def _negatives(learned: Learned, folder: Path) -> dict[str, str | None]:
         raise OutputError(f"folder: {str(folder)!r} cannot be written: {error.strerror}") from error
     for embedding in (learned.embedding, replace(learned.untrained, name=placebo)):
         write(embedding, folder / f"{embedding.bare}.safetensors", overwrite=True)
-    return {NONE: None, TOKEN: learned.used, PLACEBO: learned.used.replace(name, placebo)}
+    arms = {NONE: None, TOKEN: learned.used, PLACEBO: learned.used.replace(name, placebo)}
+    return arms | ({WORDS: learned.words} if learned.words else {})
 
 
 def _finding(measure: Measure, arms: Mapping[str, Sequence[Recipe]], drawn: Mapping[str, Sequence[Image]]) -> Finding:

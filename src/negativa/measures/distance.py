@@ -13,10 +13,11 @@ import numpy as np
 from negativa.errors import InputError
 from negativa.measures.measure import Measure, Shot
 from negativa.measures.pictures import several
-from negativa.measures.reading import features, insist, named
+from negativa.measures.reading import features, insist
 from negativa.terrarium import paint
 from negativa.terrarium.painter import SCENES
 from negativa.terrarium.reader import features as reader_features
+from negativa.terrarium.reader import named
 
 PAINTED: Final = 256  # pictures that stand for the painter, for each prompt and negative
 

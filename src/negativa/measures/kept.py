@@ -8,10 +8,11 @@ from typing import ClassVar
 
 from negativa.measures.measure import Measure, Shot
 from negativa.measures.pictures import pairs
-from negativa.measures.reading import found, is_terrarium, named
+from negativa.measures.reading import found, is_terrarium
 from negativa.measures.ssim import structural_similarity
 from negativa.terrarium import ATTRIBUTES
 from negativa.terrarium.painter import SCENES
+from negativa.terrarium.reader import named
 
 
 @dataclass(frozen=True)

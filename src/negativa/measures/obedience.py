@@ -9,7 +9,8 @@ from typing import ClassVar
 from negativa.errors import InputError
 from negativa.measures.clip import clip
 from negativa.measures.measure import Measure, Shot
-from negativa.measures.reading import found, insist, named
+from negativa.measures.reading import found, insist
+from negativa.terrarium.reader import named
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from negativa.errors import InputError
 from negativa.measures.pictures import remembered
-from negativa.terrarium import ATTRIBUTES, read
+from negativa.terrarium import read
 from negativa.terrarium.canvas import SIZE
 from negativa.terrarium.reader import features as reader_features
 
@@ -42,12 +41,6 @@ def insist(measure: Measure, shots: Sequence[Shot], otherwise: str = "") -> None
 def found(image: Image.Image) -> set[str]:
     """The attributes that the reader finds in a picture: those of probability above 0.5."""
     return {name for name, probability in reading(image).items() if probability > 0.5}
-
-
-def named(texts: Iterable[str]) -> set[str]:
-    """The attributes that stand in some texts by their own names, as whole words, in capitals or not."""
-    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, ATTRIBUTES))})\b", re.IGNORECASE)
-    return {match.group().lower() for text in texts for match in pattern.finditer(text)}
 
 
 def features(shots: Sequence[Shot]) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ import numpy as np
 from negativa.errors import InputError
 from negativa.plain.quiet import quiet
 from negativa.terrarium.canvas import SIZE
+from negativa.terrarium.painter import ATTRIBUTES
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,6 +38,12 @@ def read_many(images: Sequence[Image.Image]) -> list[dict[str, float]]:
         logits = network(pixels).logits
     names = [network.config.id2label[i] for i in range(logits.shape[1])]
     return [dict(zip(names, map(float, row), strict=True)) for row in logits.sigmoid()]
+
+
+def named(texts: Iterable[str]) -> set[str]:
+    """The attributes that stand in some texts by their own names, as whole words, in capitals or not."""
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, ATTRIBUTES))})\b", re.IGNORECASE)
+    return {match.group().lower() for text in texts for match in pattern.finditer(text)}
 
 
 def features(images: Sequence[Image.Image]) -> np.ndarray:

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPModel
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from negativa.denoisers.embeddings import Embedding
 from negativa.terrarium.captions import caption
 from negativa.training import adapter, clip, data, diffusion, lessons, reader, tokenizer, vae
+from negativa.training.earlier import grow_autoencoder, grow_unet, translated
 from negativa.training.folder import write
 from negativa.training.loop import train
 from negativa.training.progress import Progress
@@ -33,6 +34,7 @@ SHARES: Final = {
     "plus": 0.05,
     "tokens": 0.02,
 }
+TRANSLATED: Final = 4000  # captions that tell an earlier text encoder's words from the new one's
 UNSEEN: Final = 0.1  # share of the pictures that no part learns from; the reader is calibrated on them
 
 
@@ -40,7 +42,8 @@ UNSEEN: Final = 0.1  # share of the pictures that no part learns from; the reade
 class Settings:
     """How much is trained: `pictures` painted, steps for each part unless `minutes` says how long all may take.
 
-    `until` is the last part that is trained, one of `SHARES`; all are, and the folder is written, if it is None.
+    `until` is the last part that is trained, one of `SHARES`; all are, and the folder is written, if it is None. `start` is the
+    folder of an earlier terrarium, whose autoencoder and U-Net the new ones begin as.
     """
 
     folder: Path
@@ -56,6 +59,7 @@ class Settings:
     token_steps: int = 150
     device: str = "cpu"
     until: str | None = None
+    start: Path | None = None
 
 
 def run(settings: Settings) -> Iterator[Progress]:
@@ -63,7 +67,8 @@ def run(settings: Settings) -> Iterator[Progress]:
 
     Raises `InputError` if that run had another seed or number of pictures, `OutputError` if the folder cannot be written.
     """
-    begin(settings.folder, {"seed": settings.seed, "pictures": settings.pictures})
+    start = None if settings.start is None else str(settings.start)
+    begin(settings.folder, {"seed": settings.seed, "pictures": settings.pictures, "start": start})
     torch.manual_seed(settings.seed)  # the first weights of every part
     work = Work(settings)
     yield from work.painted()
@@ -96,10 +101,15 @@ class Work:
         self.truths = truths[:learned]
 
     def train_vae(self) -> Iterator[Progress]:
-        def loss(module: AutoencoderKL, rng: np.random.Generator, share: float) -> Tensor:
-            return vae.loss(module, self.pictures, rng, share, self.device)
+        earlier = None
+        if self.settings.start is not None:
+            earlier = AutoencoderKL.from_pretrained(self.settings.start / "vae", torch_dtype=torch.float32).to(self.device)
+            grow_autoencoder(self.autoencoder, earlier)
 
-        yield from self._part("vae", self.autoencoder, loss, self.settings.vae_steps, 2e-3)
+        def loss(module: AutoencoderKL, rng: np.random.Generator, share: float) -> Tensor:
+            return vae.loss(module, self.pictures, rng, share, self.device, earlier)
+
+        yield from self._part("vae", self.autoencoder, loss, self.settings.vae_steps, 1e-3)
         kept = self.settings.folder / "latents.pt"
         self.latents = yield from diffusion.latents_of(self.autoencoder, self.pictures, self.device, kept)
 
@@ -136,6 +146,8 @@ class Work:
         def loss(module: UNet2DConditionModel, rng: np.random.Generator, _: float) -> Tensor:
             return diffusion.loss(module, self.text, self.latents, self.truths, self.words, self.signal, rng)
 
+        if self.settings.start is not None:
+            self._grow_unet(self.settings.start)
         yield from self._part("diffusion", self.unet, loss, self.settings.diffusion_steps, 1e-3)
         self.unet.requires_grad_(False)
 
@@ -187,6 +199,16 @@ class Work:
             learning_rate=learning_rate,
             seed=settings.seed,
         )
+
+    def _grow_unet(self, start: Path) -> None:
+        unet = UNet2DConditionModel.from_pretrained(start / "unet", torch_dtype=torch.float32)
+        encoder = CLIPTextModel.from_pretrained(start / "text_encoder", torch_dtype=torch.float32)
+        words = CLIPTokenizer.from_pretrained(start / "tokenizer")
+        rng = np.random.default_rng(self.settings.seed)
+        texts = {caption(data.truth_of(row), rng) for row in self.truths[:TRANSLATED]}
+        pair = self.text.cpu(), self.words
+        grow_unet(self.unet, unet, translated(pair, (encoder.eval(), words), sorted(texts)))
+        self.text.to(self.device)
 
     def _adapter(self, kind: str) -> Iterator[Progress]:
         learned, vision = adapter.attach(self.unet, kind, clip.WIDTH), clip.vision(self.towers)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 CROP = 64
 WHOLE_FROM = 0.8  # the last fifth of the training sees whole pictures, which have borders
-KL_WEIGHT = 1e-4
+KL_WEIGHT = 2e-4
+EARLIER_WEIGHT = 0.02
 
 
 def build() -> AutoencoderKL:
@@ -31,10 +32,18 @@ def to_tensor(pictures: np.ndarray) -> Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def loss(vae: AutoencoderKL, pictures: np.ndarray, rng: np.random.Generator, share: float, device: torch.device) -> Tensor:
+def loss(
+    vae: AutoencoderKL,
+    pictures: np.ndarray,
+    rng: np.random.Generator,
+    share: float,
+    device: torch.device,
+    earlier: AutoencoderKL | None = None,
+) -> Tensor:
     """Squared and absolute error of the reconstruction, and a little Kullback-Leibler pull to the unit normal.
 
-    Crops of 64x64 (convolutions do not mind), whole pictures at the end.
+    Crops of 64x64 (convolutions do not mind), whole pictures at the end. The first channels stay near what an `earlier`
+    autoencoder makes of the picture, so that a U-Net that knows its latents knows these.
     """
     if share < WHOLE_FROM:
         rows = rng.integers(len(pictures), size=16)
@@ -49,4 +58,9 @@ def loss(vae: AutoencoderKL, pictures: np.ndarray, rng: np.random.Generator, sha
         noise = torch.from_numpy(rng.standard_normal(posterior.mean.shape, dtype=np.float32)).to(device)
         restored = vae.decode(posterior.mean + posterior.std * noise).sample
     error = restored.float() - target
-    return error.square().mean() + 0.1 * error.abs().mean() + KL_WEIGHT * posterior.kl().mean() / posterior.mean[0].numel()
+    value = error.square().mean() + 0.1 * error.abs().mean() + KL_WEIGHT * posterior.kl().mean() / posterior.mean[0].numel()
+    if earlier is not None:
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            known = earlier.encode(target).latent_dist.mean.float()
+        value = value + EARLIER_WEIGHT * (posterior.mean[:, : known.shape[1]].float() - known).square().mean()
+    return value

@@ -8,7 +8,7 @@ published with what numbers the token was trained; these are ours.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -63,7 +63,11 @@ def run(settings: Settings) -> Iterator[token.Event]:
     if accelerator.is_main_process:
         yield from _pictures(settings)
     accelerator.wait_for_everyone()
-    yield from token.run(learn)
+    for event in token.run(learn):
+        if isinstance(event, token.Learned):
+            words = settings.words or default_words(learn.model, event.about["family"] == StableDiffusionXL.family)
+            event = replace(event, words=words)
+        yield event
 
 
 def recipes_of(settings: Settings, studio: Studio) -> list[Recipe]:

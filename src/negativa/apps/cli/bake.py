@@ -57,7 +57,7 @@ def bake(
         raise InputError(f"negative: {text!r} has the weight {weighed.weight:g}; allowed: a text, and --scale")
     given: dict[str, Any] = {"model": model, "rank": rank, "steps": steps, "minutes": minutes, "batch": batch, "walks": walks}
     given |= {"learning_rate": learning_rate, "pictures": pictures, "seed": seed, "folder": folder, "layout": layout}
-    given |= {"prompts": None if prompts is None else _lines(prompts), "device": device, "dtype": dtype}
+    given |= {"prompts": None if prompts is None else options.lines_of(prompts), "device": device, "dtype": dtype}
 
     from negativa.training.bake import Baked, Goal, Settings, run
 
@@ -74,15 +74,3 @@ def _one_of(given: dict[str, str]) -> Iterable[tuple[Any, str]]:
         said = " and ".join(given) or "none"
         raise InputError(f"negative: {said} was given; allowed: one of --negative, --erase and --slider")
     return given.items()
-
-
-def _lines(file: Path) -> tuple[str, ...]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"prompts: {str(file)!r} could not be read: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"prompts: {str(file)!r} is no UTF-8 text; allowed: one prompt a line") from error
-    if not (found := tuple(line.strip() for line in lines if line.strip())):
-        raise InputError(f"prompts: {str(file)!r} holds none; allowed: one prompt a line")
-    return found

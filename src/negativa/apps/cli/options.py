@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from negativa.errors import InputError
 from negativa.plain.images import NO_IMAGES
 from negativa.plain.knobs import KNOBS
 
@@ -76,3 +77,16 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folde
 Reproducible = Annotated[bool, typer.Option("--reproducible", help="Equal bit for bit in any company; slower.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is if not given.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")]
+
+
+def lines_of(file: Path) -> tuple[str, ...]:
+    """The prompts in a file, one a line. Raises `InputError` if it cannot be read or holds none."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"prompts: {str(file)!r} could not be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"prompts: {str(file)!r} is no UTF-8 text; allowed: one prompt a line") from error
+    if not (found := tuple(line.strip() for line in lines if line.strip())):
+        raise InputError(f"prompts: {str(file)!r} holds none; allowed: one prompt a line")
+    return found

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from negativa.apps.cli import train_token
+from negativa.apps.cli import train_negative, train_token
 from negativa.apps.cli.screen import parts
 from negativa.errors import InputError, nearest
 from negativa.plain.knobs import KNOBS
@@ -16,6 +16,7 @@ from negativa.plain.knobs import KNOBS
 app = typer.Typer(help="Train tokens, and what ships with the package.", no_args_is_help=True)
 app.command("token")(train_token.token)
 app.command("wrong")(train_token.wrong)
+app.command("negative")(train_negative.negative)
 
 
 @app.command()
@@ -27,6 +28,9 @@ def terrarium(
     seed: Annotated[int, typer.Option(help="Decides pictures, first weights and order.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
     until: Annotated[str | None, typer.Option(metavar="PART", help="The last part to train; all of them if not given.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="An earlier terrarium, whose weights to begin with.")
+    ] = None,
 ) -> None:
     """Paint terrarium's world and train its Stable Diffusion; run again to go on after an interruption."""
     if minutes is not None and not 0 < minutes < math.inf:
@@ -37,6 +41,9 @@ def terrarium(
 
     if until is not None and until not in SHARES:
         raise InputError(f"until: {until!r} was given; {nearest(until, SHARES)}")
-    for _ in parts(run(Settings(folder, seed=seed, minutes=minutes, device=str(device_of(device)), until=until))):
+    if start is not None and not (start / "unet" / "config.json").is_file():
+        raise InputError(f"start: {str(start)!r} was given; allowed: the folder of an earlier terrarium")
+    settings = Settings(folder, seed=seed, minutes=minutes, device=str(device_of(device)), until=until, start=start)
+    for _ in parts(run(settings)):
         pass
     print(folder if until else folder / "terrarium")

@@ -63,11 +63,11 @@ def token(
     Stop it at any time and run it again to go on; it ends by measuring what the word does as a negative. Several GPUs share
     the work under `accelerate launch -m negativa train token ...`. Use the file with --embeddings FILE.
     """
-    given = _known(dict(locals()))
+    given = known(dict(locals()))
     from negativa.training.token import Settings, run
 
     settings = Settings(**given)
-    _carry_out(run(settings), settings.place, measured, device)
+    carry_out(run(settings), settings.place, measured, device)
 
 
 def wrong(
@@ -104,7 +104,7 @@ def wrong(
     The model draws a list of flaws at high guidance scales, and the word is learned from these pictures, which are kept. Stop
     it at any time and run it again to go on; it ends by measuring what the word does as a negative, beside an untrained one.
     """
-    given = _known(dict(locals()))
+    given = known(dict(locals()))
     place = folder or out.with_name(f"{out.stem}-training")
     from negativa.training import wrong as article
     from negativa.training.token import Settings
@@ -112,13 +112,13 @@ def wrong(
     given |= {"pictures": place / "pictures", "folder": place}
     learn = Settings(**given)
     settings = article.Settings(learn, words or "", None if scales is None else _scales(scales), each)
-    _carry_out(article.run(settings), place, measured, device)
+    carry_out(article.run(settings), place, measured, device)
 
 
-def _known(given: dict[str, Any]) -> dict[str, Any]:
+def known(given: dict[str, Any]) -> dict[str, Any]:
     """What was given for the learning itself; None is left to its default."""
     own = ("measured", "prompt", "words", "scales", "each")
-    given |= {"prompts": tuple(given["prompt"]) if given["prompt"] else None}
+    given |= {"prompts": tuple(given["prompt"]) if given.get("prompt") else None}
     return {name: value for name, value in given.items() if value is not None and name not in own}
 
 
@@ -130,7 +130,7 @@ def _scales(text: str) -> tuple[float, float]:
         raise InputError(f"scales: {text!r} was given; allowed: LOWEST:HIGHEST, as in 7:20") from error
 
 
-def _carry_out(events: Iterator[Event], folder: Path, pictures: int, device: str | None) -> None:
+def carry_out(events: Iterator[Event], folder: Path, pictures: int, device: str | None) -> None:
     """Learn, compare, and tell of both; whatever ends it, a later run goes on from there."""
     from negativa.experiments.placebo import Compared, check, compare
     from negativa.training.progress import Notice

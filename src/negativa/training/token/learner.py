@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +19,14 @@ from negativa.denoisers.texts import ClipTexts
 from negativa.errors import InputError
 from negativa.training.denoising import Denoising, weighted
 
+FILLING: Final = "<filling>"  # no words, but the token that ends a text, and fills it up in Stable Diffusion 1 and terrarium
+
 
 class Learner(nn.Module):
     """The vectors of a new token, (n, width) for each text encoder, float32, added to a model's tokenizers and encoders.
 
-    They begin as those of the words `init`, taken in turn; without words, as the mean of all that the encoder knows. The
+    They begin as those of the words `init`, taken in turn, or of what fills up a text if it is `FILLING`; without words, as
+    the mean of all that the encoder knows. The
     encoders' own tables stay as they are: the vectors are put in the place of what is looked up there. `written` is how a
     text says the token. Raises `InputError` for a token that is one already, and for words that are none.
     """
@@ -55,13 +59,15 @@ class Learner(nn.Module):
 
     def loss(self, batch: Denoising, texts: Sequence[str], power: float) -> Tensor:
         """The denoiser's loss under these texts (Gal et al. 2022, arXiv 2208.01618, equation 2), weighted as in `weighted`."""
+        return weighted(self.predict(batch.noisy, batch.timesteps, texts), batch, power)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, texts: Sequence[str]) -> Tensor:
+        """What the denoiser predicts for noisy latents (n, channels, height, width) under these texts."""
         unet, read = self._denoiser.unet, self(texts)
-        height, width = batch.noisy.shape[-2:]
+        height, width = noisy.shape[-2:]
         beside = self._denoiser.beside(read, (height, width))
         states = torch.stack([one.states for one in read])
-        noisy = batch.noisy.to(unet.dtype)
-        predicted = unet(noisy, batch.timesteps, states, added_cond_kwargs=beside, return_dict=False)[0]
-        return weighted(predicted, batch, power)
+        return unet(noisy.to(unet.dtype), timesteps, states, added_cond_kwargs=beside, return_dict=False)[0]
 
     def embedding(self, dtype: torch.dtype = torch.float32) -> Embedding:
         """What has been learned so far."""
@@ -79,7 +85,8 @@ def _first(reader: ClipTexts, vectors: int, init: str) -> Tensor:
     known = reader.encoder.get_input_embeddings().weight.detach().float().cpu()
     if not init:
         return known.mean(0, keepdim=True).repeat(vectors, 1)
-    words = reader.tokenizer(init, add_special_tokens=False).input_ids
+    filling = [reader.tokenizer.eos_token_id]
+    words = filling if init == FILLING else reader.tokenizer(init, add_special_tokens=False).input_ids
     if not words:
         raise InputError(f"init: {init!r} was given; allowed: a word, or several")
     return known[[words[i % len(words)] for i in range(vectors)]]

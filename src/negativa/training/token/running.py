@@ -47,7 +47,8 @@ class Pictured:
 class Learned:
     """The end: the `file`, the embedding in it, and the same `untrained`, as it was in the beginning.
 
-    `used` is how a negative says the token, `about` what decided it.
+    `used` is how a negative says the token, `about` what decided it. `words` is the negative in words that it stands for, if
+    there is one.
     """
 
     file: Path
@@ -55,6 +56,7 @@ class Learned:
     untrained: Embedding
     used: str
     about: Mapping[str, Any]
+    words: str = ""
 
 
 Event = Progress | Notice | Pictured | Learned

@@ -57,10 +57,7 @@ class Settings:
         KNOBS["seed"].check("seed", self.seed)
         if not 0 < number("learning_rate", self.learning_rate) <= 1:
             raise InputError(f"learning_rate: {self.learning_rate!r} was given; allowed: above 0, up to 1")
-        if not re.fullmatch(r"<[\w.-]+>", text("token", self.token)):
-            raise InputError(
-                f"token: {self.token!r} was given; allowed: letters, digits and . - _ in angle brackets, as in <wrong>"
-            )
+        check_name(self.token)
         one_of("templates", self.templates, TEMPLATES)
         one_of("precision", self.precision, PRECISIONS)
         if self.layout is not None:
@@ -80,17 +77,28 @@ class Settings:
         return self.token if self.templates == "object" else TEMPLATES[self.templates][0].format(self.token)
 
     def layout_for(self, encoders: int) -> str:
-        """The file's layout, for a model of so many text encoders. Raises `InputError` if it cannot hold the token."""
-        layout = one_of("layout", self.layout or ("diffusers" if encoders == 1 else "sdxl"), layouts_of(encoders))
-        bare = self.token[1:-1]
-        if layout != "diffusers" and self.out.stem != bare:
-            raise InputError(
-                f"out: {self.out.name!r} was given for {self.token}, which the layout {layout} names after its file; "
-                f"allowed: '{bare}.safetensors', or the layout diffusers"
-            )
-        return layout
+        """The file's layout, for a model of so many text encoders; see `layout_for`."""
+        return layout_for(self.out, self.token, self.layout, encoders)
 
     def about(self, **more: Any) -> Mapping[str, Any]:
         """What decides the vectors, as plain values, with `more` that the pictures and the model say."""
         names = ("token", "vectors", "init", "templates", "steps", "batch", "accumulate", "precision", "seed")
         return {name: getattr(self, name) for name in names} | {"learning rate": self.learning_rate, "model": self.model} | more
+
+
+def check_name(token: str) -> None:
+    """Raise `InputError` for what is no name of a token."""
+    if not re.fullmatch(r"<[\w.-]+>", text("token", token)):
+        raise InputError(f"token: {token!r} was given; allowed: letters, digits and . - _ in angle brackets, as in <wrong>")
+
+
+def layout_for(out: Path, token: str, layout: str | None, encoders: int) -> str:
+    """The layout of the file `out`, for a model of so many text encoders. Raises `InputError` if it cannot hold the token."""
+    layout = one_of("layout", layout or ("diffusers" if encoders == 1 else "sdxl"), layouts_of(encoders))
+    bare = token[1:-1]
+    if layout != "diffusers" and out.stem != bare:
+        raise InputError(
+            f"out: {out.name!r} was given for {token}, which the layout {layout} names after its file; "
+            f"allowed: '{bare}.safetensors', or the layout diffusers"
+        )
+    return layout

@@ -1,0 +1,86 @@
+"""What a picture is worth while a negative is learned: numbers that a gradient goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from transformers import AutoTokenizer, CLIPModel, ResNetForImageClassification
+
+from negativa.errors import InputError
+from negativa.plain.quiet import quiet
+from negativa.terrarium.flaws import FLAWS
+from negativa.terrarium.painter import ATTRIBUTES
+from negativa.terrarium.reader import FOLDER, named, read_many
+
+#: The attributes that make a picture of terrarium a flawed one.
+FLAWED = (*FLAWS, *(name for name in ATTRIBUTES if name.startswith("extra ")))
+
+
+class Reward:
+    """What pictures (n, 3, height, width), -1 to 1, float32, of some prompts are worth: (n,) numbers, more for the better."""
+
+    name: str = "own"
+
+    def __call__(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
+        raise NotImplementedError
+
+    def obedience(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> float:
+        """How much of the prompts the pictures show, from 0 to 1; 1 where that is not known."""
+        return 1.0
+
+
+class Flawless(Reward):
+    """The logarithm of the probability that terrarium's reader finds no flaw, each flaw taken on its own."""
+
+    name = "reader"
+
+    def __init__(self, device: str) -> None:
+        with quiet():
+            network = ResNetForImageClassification.from_pretrained(FOLDER, torch_dtype=torch.float32)
+        self._network = network.eval().requires_grad_(False).to(device)
+        names = network.config.id2label
+        self._flaws = [i for i in names if names[i] in FLAWED]
+
+    def __call__(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
+        return -nn.functional.softplus(self._network(pixels).logits[:, self._flaws]).sum(1)
+
+    def obedience(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> float:
+        """The share of the attributes standing in the prompts by name that the reader finds."""
+        asked = [(named([prompt]), reading) for prompt, reading in zip(prompts, read_many(images), strict=True)]
+        right = [reading[name] > 0.5 for names, reading in asked for name in names]
+        return sum(right) / len(right) if right else 1.0
+
+
+class ClipScore(Reward):
+    """The cosine of picture and prompt by a CLIP model, a folder or hub id (Radford et al. 2021, arXiv 2103.00020).
+
+    Raises `InputError` if there is none.
+    """
+
+    def __init__(self, weights: str, device: str) -> None:
+        self.name = weights
+        try:
+            with quiet():
+                model = CLIPModel.from_pretrained(weights, torch_dtype=torch.float32)
+                self._words = AutoTokenizer.from_pretrained(weights)
+        except (OSError, ValueError) as error:
+            raise InputError(f"reward: {weights!r} was given; allowed: reader, or a folder or id of CLIP") from error
+        self._model = model.eval().requires_grad_(False).to(device)
+
+    def __call__(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
+        side = self._model.config.vision_config.image_size
+        fitted = nn.functional.interpolate(pixels, (side, side), mode="bicubic", antialias=True)
+        ids = self._words(list(prompts), padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+        found = self._model(input_ids=ids.to(pixels.device), pixel_values=_standard(fitted))
+        return nn.functional.cosine_similarity(found.image_embeds, found.text_embeds)
+
+
+def _standard(pixels: Tensor) -> Tensor:
+    """Pictures in -1..1 as CLIP was shown them: its own mean and deviation."""
+    from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+    mean, deviation = (torch.tensor(one, device=pixels.device).view(1, 3, 1, 1) for one in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
+    return ((pixels + 1) / 2 - mean) / deviation
