@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check fix bench terrarium-report negative-images kills studies pages negation-report without frontier
+.PHONY: setup run test check fix bench terrarium-report negative-images intrinsic-negative kills studies pages negation-report without frontier
 
 setup: $(READY)
 
@@ -41,6 +41,9 @@ terrarium-report: setup  ## terrarium's figures over fresh seeds, into docs/terr
 
 negative-images: setup  ## pictures as negatives on terrarium, over 100 seeds, into docs/negative-images.md
 	$(BIN)/python benchmarks/terrarium/negative_images.py
+
+intrinsic-negative: setup  ## two negatives baked into terrarium, and what they cost, into docs/intrinsic-negative.md
+	$(BIN)/python benchmarks/terrarium/intrinsic.py
 
 studies: setup      ## every plan in studies/, and what came of it beside it; about twenty minutes
 	$(BIN)/python benchmarks/studies.py

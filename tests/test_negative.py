@@ -126,7 +126,9 @@ def test_what_gains_nothing_or_costs_too_much_is_left(settings: Settings, reward
 
 def test_terrarium_rewards_pictures_without_flaws() -> None:
     reward, prompts = Flawless("cpu"), ["portrait of a man"]
-    clean, blurry = (to_tensor(np.stack([np.asarray(painted(i, "portrait", blurry=flaw)) for i in range(6)])) for flaw in (0, 1))
+    clean, blurry = (
+        to_tensor(np.stack([np.asarray(painted(i, "portrait", blurry=flaw)) for i in range(6)])) for flaw in (0, 1)
+    )
     assert reward(clean, prompts * 6).min() > reward(blurry, prompts * 6).max()
     pictures = [paint(np.random.default_rng(i), "portrait", man=True, photo=True)[0] for i in range(8)]
     assert reward.obedience(pictures, ["a man"] * 8) > 0.9 > 0.1 > reward.obedience(pictures, ["a house"] * 8)
@@ -171,4 +173,5 @@ def test_the_command_ends_with_a_card(settings: Settings, tmp_path: Path) -> Non
     assert done.exit_code == 0, done.output
     card = settings.out.with_suffix(".md").read_text()
     assert "As a negative: `<negative>`." in card and "In words: " in card and "variety, before" in card
-    assert "reward: " in CliRunner().invoke(app, [*words, "--prompts", str(prompts)]).output
+    refused = CliRunner().invoke(app, [*words, "--prompts", str(prompts), "--overwrite"]).exception
+    assert isinstance(refused, InputError) and "reward: 'reader' was given" in str(refused)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 from torch import nn
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
@@ -17,7 +18,7 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 import negativa
 from negativa import InputError
 from negativa.terrarium import ATTRIBUTES, paint
-from negativa.training import data, reader, vae
+from negativa.training import clip, data, diffusion, earlier, reader, tokenizer, vae
 from negativa.training.loop import train
 from negativa.training.terrarium import Settings, run
 
@@ -75,6 +76,50 @@ def test_it_stops_after_a_part_and_goes_on_from_there(tmp_path: Path) -> None:
     assert {now.part for now in run(replace(settings, until="vae"))} == {"painting", "vae", "encoding"}
     assert not (tmp_path / "terrarium").exists()
     assert {now.part for now in run(replace(settings, until="reader"))} == {"reader"}
+
+
+def test_it_begins_as_an_earlier_terrarium(recipe_folder: Path, tmp_path: Path) -> None:
+    settings = replace(few_steps(tmp_path), pictures=10, start=recipe_folder / "terrarium", until="diffusion")
+    assert [now.part for now in run(settings)][-1] == "diffusion"
+    learned = torch.load(tmp_path / "vae.pt", weights_only=True)["module"]
+    before = AutoencoderKL.from_pretrained(recipe_folder / "terrarium" / "vae", torch_dtype=torch.float32).state_dict()
+    assert max(float((learned[name] - value).abs().max()) for name, value in before.items()) < 1e-3  # two small steps from it
+    with pytest.raises(InputError, match="was begun with start"):
+        list(run(replace(settings, start=None)))
+
+
+@torch.no_grad()
+def test_more_latent_channels_change_nothing_at_first() -> None:
+    after = vae.build().eval()
+    before = AutoencoderKL.from_config({**after.config, "latent_channels": 4}).eval()
+    earlier.grow_autoencoder(after, before)
+    pixels = torch.rand(2, 3, 32, 32) * 2 - 1
+    old, new = (one.encode(pixels).latent_dist for one in (before, after))
+    assert torch.equal(new.mean[:, :4], old.mean) and torch.equal(new.logvar[:, :4], old.logvar)
+    assert torch.allclose(after.decode(new.mean).sample, before.decode(old.mean).sample, atol=1e-5)
+
+    larger = diffusion.build().eval()
+    shape = {"in_channels": 4, "out_channels": 4, "cross_attention_dim": 128}
+    smaller = UNet2DConditionModel.from_config({**larger.config, **shape}).eval()
+    translation = torch.randn(clip.WIDTH, 128) / 14
+    earlier.grow_unet(larger, smaller, translation)
+    latents, states, times = torch.randn(2, 8, 16, 16), torch.randn(2, 77, clip.WIDTH), torch.tensor([5, 700])
+    predicted = larger(latents, times, states).sample
+    expected = smaller(latents[:, :4], times, states @ translation).sample
+    assert torch.allclose(predicted[:, :4], expected, atol=1e-4) and not predicted[:, 4:].any()
+
+
+@torch.no_grad()
+def test_the_words_of_one_encoder_are_translated_to_those_of_another() -> None:
+    captions = ["a man", "a man with a hat", "a house, lawn", "portrait of a woman"] * 4
+    words = tokenizer.learn(captions)
+    encoder = clip.build(words).text_model.eval()
+    rotated = copy.deepcopy(encoder)
+    turn = torch.linalg.qr(torch.randn(clip.WIDTH, clip.WIDTH))[0]
+    rotated.final_layer_norm.register_forward_hook(lambda *given: given[2] @ turn)
+    found = earlier.translated((encoder, words), (rotated, words), [*captions, "a hat", "a woman, house"])
+    states = encoder(tokenizer.tokens(words, ["a man, lawn"])).last_hidden_state
+    assert torch.allclose(states @ found, states @ turn, atol=1e-2)
 
 
 @pytest.mark.parametrize("kind", ["base", "plus"])

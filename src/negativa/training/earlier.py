@@ -33,6 +33,7 @@ def grow_unet(unet: UNet2DConditionModel, earlier: UNet2DConditionModel, transla
     """Give a U-Net the weights of an earlier one; `translation`, (width, earlier width), is what `translated` finds."""
     _copy(unet, earlier)
     unet.conv_out.weight.zero_()
+    unet.conv_out.bias.zero_()
     _widen(unet.conv_in, earlier.conv_in)
     _widen(unet.conv_out, earlier.conv_out)
     for name, module in earlier.named_modules():

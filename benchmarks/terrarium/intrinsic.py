@@ -1,0 +1,131 @@
+"""Can a model have its negative prompt built in? Bakes two on terrarium and measures: writes docs/intrinsic-negative.md.
+
+Ends with status 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from common import DOCS, FIRST_SEED, STEPS, Bar, draw, kept, read
+from PIL import Image
+from rich.progress import track
+
+from negativa import Recipe
+from negativa.experiments.sheet import sheet
+from negativa.measures import Shot, build
+from negativa.terrarium import paint
+from negativa.terrarium.captions import caption
+from negativa.terrarium.flaws import FLAWS
+from negativa.terrarium.reader import named
+from negativa.training import bake
+
+SEEDS = 200
+WITHIN = 5  # points, or per cent of variety, of guidance in two passes
+ARMS = ("no negative", "two passes", "baked, one pass", "placebo: the LoRA at 0, one pass")
+CLEAN = {name.replace(" ", "_"): False for name in FLAWS}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A negative, and the attributes that paintings have whose captions are the prompts."""
+
+    name: str
+    negative: str
+    unwanted: tuple[str, ...]
+    painted: dict[str, bool]
+
+    @cached_property
+    def prompts(self) -> list[str]:
+        """Captions that name something, and nothing that is unwanted."""
+        found, rng = list[str](), np.random.default_rng(FIRST_SEED)
+        while len(found) < SEEDS:
+            text = caption(paint(rng, **CLEAN, **self.painted)[1], rng)
+            if (names := named([text])) and not names & {*self.unwanted, *FLAWS}:
+                found.append(text)
+        return found
+
+    def bake(self) -> tuple[Path, dict[str, bake.Figure]]:
+        """The LoRA, and how long a picture takes in each arm."""
+        out = kept() / f"{self.name}.safetensors"
+        settings = bake.Settings(bake.Goal("negative", self.negative), out, device="cpu", overwrite=True)
+        *_, end = track(bake.run(settings), f"baking {self.name}")
+        assert isinstance(end, bake.Baked)
+        return out, {one.arm: one for one in end.figures}
+
+    def recipes(self, lora: Path) -> dict[str, list[Recipe]]:
+        bases = [Recipe(text, seed=FIRST_SEED + i, steps=STEPS) for i, text in enumerate(self.prompts)]
+        changes = (
+            {},
+            {"negative": self.negative},
+            {"rule": "none", "loras": ((str(lora), 1.0),)},
+            {"rule": "none", "loras": ((str(lora), 0.0),)},
+        )
+        return {arm: [one.replace(**change) for one in bases] for arm, change in zip(ARMS, changes, strict=True)}
+
+
+CASES = (
+    Case("mustache", "mustache", ("mustache",), {"man": True, "photo": True}),
+    Case("quality", "blurry, pixelated, jpeg artifacts, watermark, deformed", (*FLAWS, "extra eye", "extra wheel"), {}),
+)
+
+
+def main() -> int:
+    lines = ["# A negative that is built in", "", "Max Woolf's first article on negative prompts ends by wondering whether a"]
+    lines += [
+        "model could have an intrinsic one. `negativa bake` learns guidance with a negative, n + s (c - n), into a LoRA, so that"
+    ]
+    lines += [
+        "the model's one prediction under the prompt is what took two. Written by `make intrinsic-negative`: terrarium, the"
+    ]
+    lines += [f"command's own settings, {SEEDS} captions with a seed each (from {FIRST_SEED}), {STEPS} steps.", ""]
+    bars, kept_pictures = list[Bar](), dict[str, list[Image.Image]]()
+    for case in CASES:
+        lora, timed = case.bake()
+        recipes = case.recipes(lora)
+        drawn = {arm: draw(some, f"{case.name}: {arm}") for arm, some in recipes.items()}
+        found = {arm: figures(case, recipes[arm], images) for arm, images in drawn.items()}
+        ratio = timed["baked"].seconds / timed["two passes"].seconds
+        bars += judged(case, found, ratio)
+        lines += [f"## {case.negative}", "", "| arm | unwanted | obedience | variety | rows a step |", "|---|---|---|---|---|"]
+        for arm, (unwanted, obedience, variety) in found.items():
+            rows = 1 if "one pass" in arm else 2
+            lines.append(f"| {arm} | {unwanted:.1f} % | {obedience:.1f} % | {variety:.1f} | {rows} |")
+        name = f"intrinsic-{case.name}.png"
+        sheet([images[:8] for images in drawn.values()], ARMS).quantize(128).save(DOCS / name, optimize=True)
+        lines += ["", f"![{case.negative}]({name})", ""]
+    lines += ["## What was wanted", "", "| | measured | wanted |", "|---|---|---|", *map(str, bars), ""]
+    lines += [
+        "*Unwanted*: pictures in which the reader finds what the negative names. *Obedience*: the attributes that the prompt"
+    ]
+    lines += ["names and the reader finds. *Variety*: the effective number of different pictures (Vendi score)."]
+    text = "\n".join([*lines, ""])
+    (DOCS / "intrinsic-negative.md").write_text(text)
+    print(text)
+    return 0 if all(bar.met for bar in bars) else 1
+
+
+def figures(case: Case, recipes: list[Recipe], images: list[Image.Image]) -> tuple[float, float, float]:
+    """Percentage with something unwanted, percentage of what was asked for, and variety."""
+    unwanted = [any(reading[name] > 0.5 for name in case.unwanted) for reading in read(images)]
+    shots = [Shot(image, recipe) for image, recipe in zip(images, recipes, strict=True)]
+    obeyed, (variety,) = build("obedience").score(shots), build("variety").score(shots)
+    return 100 * float(np.mean(unwanted)), 100 * float(np.mean(obeyed)), variety
+
+
+def judged(case: Case, found: dict[str, tuple[float, float, float]], ratio: float) -> list[Bar]:
+    (unwanted, obedience, variety), (left, obeyed, varied) = found["two passes"], found["baked, one pass"]
+    return [
+        Bar(f"{case.name}: unwanted, points over two passes", left - unwanted, WITHIN, "", most=True),
+        Bar(f"{case.name}: obedience, points under two passes", obedience - obeyed, WITHIN, "", most=True),
+        Bar(f"{case.name}: variety, under two passes", 100 * (variety - varied) / variety, WITHIN, most=True),
+        Bar(f"{case.name}: time of two passes", 100 * ratio, 55, most=True),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
