@@ -27,6 +27,17 @@ from negativa.training import bake
 SEEDS = 200
 WITHIN = 5  # points, or per cent of variety, of guidance in two passes
 ARMS = ("no negative", "two passes", "baked, one pass", "placebo: the LoRA at 0, one pass")
+INTRODUCTION = f"""\
+# A negative that is built in
+
+Max Woolf's first article on negative prompts ends by wondering whether a model could have an intrinsic one. `negativa bake`
+learns guidance with a negative, n + s (c - n), into a LoRA, so that the model's one prediction under the prompt is what took two.
+Written by `make intrinsic-negative`: terrarium, the command's own settings, {SEEDS} captions with a seed each (from
+{FIRST_SEED}), {STEPS} steps.
+"""
+LEGEND = """\
+*Unwanted*: pictures in which the reader finds what the negative names. *Obedience*: the attributes that the prompt names and the
+reader finds. *Variety*: the effective number of different pictures (Vendi score)."""
 CLEAN = {name.replace(" ", "_"): False for name in FLAWS}
 
 
@@ -75,15 +86,7 @@ CASES = (
 
 
 def main() -> int:
-    lines = ["# A negative that is built in", "", "Max Woolf's first article on negative prompts ends by wondering whether a"]
-    lines += [
-        "model could have an intrinsic one. `negativa bake` learns guidance with a negative, n + s (c - n), into a LoRA, so that"
-    ]
-    lines += [
-        "the model's one prediction under the prompt is what took two. Written by `make intrinsic-negative`: terrarium, the"
-    ]
-    lines += [f"command's own settings, {SEEDS} captions with a seed each (from {FIRST_SEED}), {STEPS} steps.", ""]
-    bars, kept_pictures = list[Bar](), dict[str, list[Image.Image]]()
+    lines, bars = [INTRODUCTION], list[Bar]()
     for case in CASES:
         lora, timed = case.bake()
         recipes = case.recipes(lora)
@@ -99,10 +102,7 @@ def main() -> int:
         sheet([images[:8] for images in drawn.values()], ARMS).quantize(128).save(DOCS / name, optimize=True)
         lines += ["", f"![{case.negative}]({name})", ""]
     lines += ["## What was wanted", "", "| | measured | wanted |", "|---|---|---|", *map(str, bars), ""]
-    lines += [
-        "*Unwanted*: pictures in which the reader finds what the negative names. *Obedience*: the attributes that the prompt"
-    ]
-    lines += ["names and the reader finds. *Variety*: the effective number of different pictures (Vendi score)."]
+    lines += [LEGEND]
     text = "\n".join([*lines, ""])
     (DOCS / "intrinsic-negative.md").write_text(text)
     print(text)
