@@ -31,13 +31,13 @@ INTRODUCTION = f"""\
 # A negative that is built in
 
 Max Woolf's first article on negative prompts ends by wondering whether a model could have an intrinsic one. `negativa bake`
-learns guidance with a negative, n + s (c - n), into a LoRA, so that the model's one prediction under the prompt is what took two.
-Written by `make intrinsic-negative`: terrarium, the command's own settings, {SEEDS} captions with a seed each (from
+learns guidance with a negative, n + s (c - n), into a LoRA, so that the model's one prediction under the prompt is what took
+two. Written by `make intrinsic-negative`: terrarium, the command's own settings, {SEEDS} captions with a seed each (from
 {FIRST_SEED}), {STEPS} steps.
 """
 LEGEND = """\
-*Unwanted*: pictures in which the reader finds what the negative names. *Obedience*: the attributes that the prompt names and the
-reader finds. *Variety*: the effective number of different pictures (Vendi score)."""
+*Unwanted*: pictures in which the reader finds what the negative names. *Obedience*: the attributes that the prompt names
+and the reader finds. *Variety*: the effective number of different pictures (Vendi score)."""
 CLEAN = {name.replace(" ", "_"): False for name in FLAWS}
 
 
