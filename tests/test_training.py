@@ -36,6 +36,7 @@ def few_steps(folder: Path) -> Settings:
         folder,
         pictures=40,
         vae_steps=2,
+        decoder_steps=2,
         reader_steps=2,
         words_steps=2,
         clip_steps=2,
@@ -52,6 +53,7 @@ def test_the_whole_recipe_in_a_few_steps(tmp_path: Path) -> None:
         "painting": 40,
         "vae": 2,
         "encoding": 36,
+        "decoder": 2,
         "reader": 2,
         "words": 2,
         "clip": 2,
@@ -75,7 +77,7 @@ def test_it_stops_after_a_part_and_goes_on_from_there(tmp_path: Path) -> None:
     settings = replace(few_steps(tmp_path), pictures=10)
     assert {now.part for now in run(replace(settings, until="vae"))} == {"painting", "vae", "encoding"}
     assert not (tmp_path / "terrarium").exists()
-    assert {now.part for now in run(replace(settings, until="reader"))} == {"reader"}
+    assert {now.part for now in run(replace(settings, until="reader"))} == {"decoder", "reader"}
 
 
 def test_it_begins_as_an_earlier_terrarium(recipe_folder: Path, tmp_path: Path) -> None:
@@ -97,6 +99,16 @@ def test_more_latent_channels_change_nothing_at_first() -> None:
     old, new = (one.encode(pixels).latent_dist for one in (before, after))
     assert torch.equal(new.mean[:, :4], old.mean) and torch.equal(new.logvar[:, :4], old.logvar)
     assert torch.allclose(after.decode(new.mean).sample, before.decode(old.mean).sample, atol=1e-5)
+
+    means, pictures = after.encode(pixels).latent_dist.mean, after.decode(new.mean).sample
+    balanced = vae.balance(after, means, 4)
+    assert torch.allclose(balanced[:, 4:].std((0, 2, 3)), vae.LATER * balanced[:, :4].std((0, 2, 3)).mean(), atol=1e-5)
+    changed = after.encode(pixels).latent_dist
+    assert torch.allclose(changed.mean, balanced, atol=1e-5) and torch.equal(changed.mean[:, :4], old.mean)
+    assert torch.allclose(
+        changed.std / balanced.std((0, 2, 3)).view(1, 8, 1, 1), new.std / means.std((0, 2, 3)).view(1, 8, 1, 1)
+    )
+    assert torch.allclose(after.decode(balanced).sample, pictures, atol=1e-5)
 
     larger = diffusion.build().eval()
     shape = {"in_channels": 4, "out_channels": 4, "cross_attention_dim": 128}

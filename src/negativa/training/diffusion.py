@@ -52,11 +52,8 @@ def scheduler() -> DDIMScheduler:
     )
 
 
-def latents_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, kept: Path) -> Generator[Progress, None, Tensor]:
-    """Encode all pictures, and tell of it; returns latents (n, 8, 16, 16) at unit deviation, kept in a file.
-
-    Sets the autoencoder's scaling factor.
-    """
+def means_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, kept: Path) -> Generator[Progress, None, Tensor]:
+    """Encode all pictures, and tell of it; returns latents (n, 8, 16, 16) as the autoencoder makes them, kept in a file."""
     if not kept.exists():
         encoded: list[Tensor] = []
         for i in range(0, len(pictures), BATCH):
@@ -65,9 +62,7 @@ def latents_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, k
             yield Progress("encoding", min(i + BATCH, len(pictures)), len(pictures))
         torch.save(torch.cat(encoded), kept.with_suffix(".part"))
         kept.with_suffix(".part").replace(kept)
-    means = torch.load(kept, weights_only=True, map_location=device)
-    vae.register_to_config(scaling_factor=float(1 / means.std()))
-    return means * vae.config.scaling_factor
+    return torch.load(kept, weights_only=True, map_location=device)
 
 
 @torch.no_grad()

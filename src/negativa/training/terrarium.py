@@ -25,11 +25,12 @@ from negativa.training.runs import begin
 
 #: Of the minutes given, by part, in the order of training.
 SHARES: Final = {
-    "vae": 0.16,
+    "vae": 0.14,
+    "decoder": 0.04,
     "reader": 0.06,
     "words": 0.04,
     "clip": 0.1,
-    "diffusion": 0.53,
+    "diffusion": 0.51,
     "base": 0.04,
     "plus": 0.05,
     "tokens": 0.02,
@@ -51,6 +52,7 @@ class Settings:
     minutes: float | None = None
     pictures: int = 30_000
     vae_steps: int = 6_000
+    decoder_steps: int = 1_500
     reader_steps: int = 6_600
     words_steps: int = 900
     clip_steps: int = 1_400
@@ -111,7 +113,20 @@ class Work:
 
         yield from self._part("vae", self.autoencoder, loss, self.settings.vae_steps, 1e-3)
         kept = self.settings.folder / "latents.pt"
-        self.latents = yield from diffusion.latents_of(self.autoencoder, self.pictures, self.device, kept)
+        means = yield from diffusion.means_of(self.autoencoder, self.pictures, self.device, kept)
+        if earlier is not None and earlier.config.latent_channels < means.shape[1]:
+            means = vae.balance(self.autoencoder, means, earlier.config.latent_channels)
+        self.autoencoder.register_to_config(scaling_factor=float(1 / means.std()))
+        self.latents = means * self.autoencoder.config.scaling_factor
+
+    def train_decoder(self) -> Iterator[Progress]:
+        means = self.latents / self.autoencoder.config.scaling_factor
+
+        def loss(module: nn.ModuleDict, rng: np.random.Generator, share: float) -> Tensor:
+            return vae.decoder_loss(module, self.pictures, means, rng, share)
+
+        half = vae.decoding(self.autoencoder)
+        yield from self._part("decoder", half, loss, self.settings.decoder_steps, 7e-4)
 
     def train_reader(self) -> Iterator[Progress]:
         def loss(module: nn.Module, rng: np.random.Generator, _: float) -> Tensor:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
 
 CROP = 64
 WHOLE_FROM = 0.8  # the last fifth of the training sees whole pictures, which have borders
 KL_WEIGHT = 2e-4
 EARLIER_WEIGHT = 0.02
+LATER = 0.7  # deviation of new latent channels, of that of the earlier ones: they hold details, which are drawn last
+JITTER = 0.15  # noise on the latents that the decoder is finished with, of their deviation: generated ones are not exact
 
 
 def build() -> AutoencoderKL:
@@ -64,3 +66,44 @@ def loss(
             known = earlier.encode(target).latent_dist.mean.float()
         value = value + EARLIER_WEIGHT * (posterior.mean[:, : known.shape[1]].float() - known).square().mean()
     return value
+
+
+@torch.no_grad()
+def balance(vae: AutoencoderKL, means: Tensor, earlier: int) -> Tensor:
+    """Give all latent channels after the first `earlier` ones `LATER` of their deviation; pictures stay what they are.
+
+    `means` (n, channels, height, width) are latents of this autoencoder; returns them as it makes them afterwards.
+    """
+    deviation = means.std((0, 2, 3))
+    factors = torch.ones_like(deviation)
+    factors[earlier:] = LATER * deviation[:earlier].mean() / deviation[earlier:]
+    both = torch.cat([factors, factors])
+    both[len(factors) :] = 1  # log-variances are moved, not scaled
+    vae.quant_conv.weight *= both[:, None, None, None]
+    vae.quant_conv.bias *= both
+    vae.quant_conv.bias[len(factors) :] += 2 * factors.log()
+    vae.post_quant_conv.weight /= factors[None, :, None, None]
+    return means * factors[None, :, None, None]
+
+
+def decoding(vae: AutoencoderKL) -> nn.ModuleDict:
+    """The half that decodes."""
+    return nn.ModuleDict({"post_quant_conv": vae.post_quant_conv, "decoder": vae.decoder})
+
+
+def decoder_loss(half: nn.ModuleDict, pictures: np.ndarray, latents: Tensor, rng: np.random.Generator, share: float) -> Tensor:
+    """The error of pictures decoded from their latents (n, channels, height, width) with some noise; crops, then whole ones."""
+    side, cut, count = latents.shape[-1], CROP // 8, 16
+    if share >= WHOLE_FROM:
+        cut, count = side, 4
+    rows = rng.integers(len(pictures), size=count)
+    corners = rng.integers(side - cut + 1, size=(count, 2))
+    places = [(row, slice(y, y + cut), slice(x, x + cut)) for row, (y, x) in zip(rows, corners, strict=True)]
+    target = np.stack([pictures[r, 8 * y.start : 8 * y.stop, 8 * x.start : 8 * x.stop] for r, y, x in places])
+    given = torch.stack([latents[r, :, y, x] for r, y, x in places])
+    noise = torch.from_numpy(rng.standard_normal(given.shape, dtype=np.float32)).to(given.device)
+    strength = torch.from_numpy(rng.uniform(0, JITTER, (count, 1, 1, 1)).astype(np.float32)).to(given.device)
+    with torch.autocast(given.device.type, torch.bfloat16):
+        restored = half["decoder"](half["post_quant_conv"](given + noise * strength * given.std()))
+    error = restored.float() - to_tensor(target).to(given.device)
+    return error.square().mean() + 0.1 * error.abs().mean()
