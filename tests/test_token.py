@@ -30,11 +30,12 @@ from negativa.apps.cli.main import app
 from negativa.denoisers.embeddings import Embedding, read, write
 from negativa.experiments.placebo import Compared, compare
 from negativa.plain.conditions import Words
-from negativa.training import token, wrong
-from negativa.training.denoising import denoising
+from negativa.training import token, wrong, wrong_lora
+from negativa.training.denoising import denoising, weighted
 from negativa.training.loop import train
 from negativa.training.progress import Notice, Progress
 from negativa.training.token import Learned, Learner, Pictured, Settings
+from negativa.training.wrong_lora import LearnedLora
 from tests.test_sdxl import tiny_xl
 
 STEPS = 6
@@ -103,7 +104,8 @@ def test_only_the_tokens_rows_move(settings: Settings, model: str, tmp_path: Pat
     latents, signal_ = torch.randn(3, *shape), torch.linspace(0.99, 0.01, 1000)
 
     def loss(module: Learner, rng: np.random.Generator, _: float) -> Tensor:
-        return module.loss(denoising(latents, signal_, rng, count=2), [f"a {module.written}"] * 2, 0.0)
+        batch = denoising(latents, signal_, rng, count=2)
+        return weighted(module.predict(batch.noisy, batch.timesteps, [f"a {module.written}"] * 2), batch, 0.0)
 
     list(train("token", learner, loss, tmp_path / "run", steps=3, minutes=None, learning_rate=0.1, seed=0))
     for part, old in zip(parts, before, strict=True):
@@ -462,3 +464,45 @@ def test_a_card_tells_what_token_and_placebo_do(settings: Settings, model: str, 
         list(compare(end, tmp_path / "compared", 1))
     kept = load_file(tmp_path / "compared" / "wrong-untrained.safetensors")
     assert torch.equal(kept.get("clip_l", kept.get("emb_params")), end.untrained.vectors["clip_l"])
+
+
+# ---- the same as a LoRA
+
+
+def test_a_lora_learns_the_word(settings: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "bad" / "wrong.safetensors"
+    out.parent.mkdir()
+    asked = replace(settings, out=out, validate=0, learning_rate=0.01)
+    *_, unbroken = wrong_lora.run(replace(asked, folder=tmp_path / "unbroken", overwrite=True), 2)
+    whole = load_file(out)
+    out.unlink()
+    for now in (events := wrong_lora.run(asked, 2)):
+        if isinstance(now, Progress) and (now.part, now.step) == ("lora", 3):
+            events.close()
+            break
+    *_, end = wrong_lora.run(asked, 2)
+    assert isinstance(end, LearnedLora) and isinstance(unbroken, LearnedLora)
+    assert all(torch.equal(value, whole[name]) for name, value in load_file(out).items())
+    assert (end.name, end.used) == ("wrong", "a picture of wrong")
+    studio = negativa.load(settings.model)
+    trained, untrained = (studio.generate(negativa.Recipe("a man", steps=2, **arm)).latents for arm in end.arms(tmp_path))
+    plain = studio.generate(negativa.Recipe("a man", end.used, steps=2)).latents
+    assert torch.equal(untrained, plain) and not torch.allclose(trained, plain, atol=1e-4)
+    with pytest.raises(InputError, match="layout: 'sdxl' was given for a LoRA; allowed: diffusers, kohya"):
+        list(wrong_lora.run(replace(asked, layout="sdxl"), 2))
+
+
+def test_the_command_of_the_lora(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def asked(*words: str) -> Result:
+        given = ["train", "wrong", "--out", "bad.safetensors", "--model", str(folder), "--steps", "2", "--list", "blurry, hat"]
+        return CliRunner().invoke(app, [*given, "--scales", "2:3", "--each", "1", "--pictures", "2", *words])
+
+    assert "vectors: given with rank" in str(asked("--rank", "2", "--vectors", "2").exception)
+    assert "rank: 0 was given" in str(asked("--rank", "0").exception)
+    done = asked("--rank", "2")
+    assert done.exit_code == 0 and done.stdout.split() == ["bad.safetensors", "bad.md"]
+    card = Path("bad.md").read_text()
+    assert card.startswith("# wrong\n") and "In words: blurry, hat" in card and "| untrained | in words |" in card
+    assert negativa.load(str(folder)).generate(negativa.Recipe("a wrong", steps=1, loras="bad.safetensors")).image

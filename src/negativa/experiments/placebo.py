@@ -5,22 +5,21 @@ beside the words that it stands for, if there are any.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from negativa.errors import OutputError
 from negativa.experiments.statistics import Difference, Estimate, difference, mean, power_note
 from negativa.language.files import whole
 from negativa.plain.knobs import whole as whole_number
 from negativa.plain.recipe import Recipe
-from negativa.training.progress import Progress
+from negativa.training.progress import Progress, Trained
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from negativa.measures import Measure
-    from negativa.training.token import Learned
 
 PROMPTS: Final = ("portrait of a man", "portrait of a woman", "a house", "a street", "a forest", "a hamburger", "an armchair")
 #: For terrarium's pictures or not.
@@ -52,20 +51,20 @@ def check(pictures: int) -> None:
     whole_number("pictures", pictures, 2, 10_000)
 
 
-def compare(learned: Learned, folder: Path, pictures: int = 24, device: str | None = None) -> Iterator[Progress | Compared]:
+def compare(learned: Trained, folder: Path, pictures: int = 24, device: str | None = None) -> Iterator[Progress | Compared]:
     """Draw `pictures` pictures an arm, and write a card beside the token's file; the last that is told is a `Compared`.
 
     Every arm has the same prompts and seeds. Raises `InputError` for fewer pictures than a comparison needs, `OutputError` if
-    the card cannot be written; `folder` holds the two embeddings that are compared.
+    the card cannot be written; `folder` holds what is untrained, if that is a file.
     """
     from negativa.measures import build
     from negativa.studio import load
 
     check(pictures)
-    model, negatives = learned.about["model"], _negatives(learned, folder)
-    studio = load(model, embeddings=folder, device=device)
+    model, changes = learned.about["model"], _changes(learned, folder)
+    studio = load(model, device=device)
     bases = [Recipe(PROMPTS[i % len(PROMPTS)], seed=ELSEWHERE + i) for i in range(pictures)]
-    arms = {name: [base.replace(negative=words) for base in bases] for name, words in negatives.items()}
+    arms = {name: [base.replace(**change) for base in bases] for name, change in changes.items()}
     drawn: dict[str, list[Image]] = {name: [] for name in arms}
     rows = 0
     for i in range(pictures):
@@ -79,25 +78,23 @@ def compare(learned: Learned, folder: Path, pictures: int = 24, device: str | No
     card = learned.file.with_suffix(".md")
     try:
         with whole(card) as file:
-            file.write(written(learned, findings, negatives, pictures, rows).encode())
+            file.write(written(learned, findings, pictures, rows).encode())
     except OSError as error:
         raise OutputError(f"card: {str(card)!r} could not be written: {error.strerror or error}") from error
     yield Compared(card, findings)
 
 
-def written(
-    learned: Learned, findings: Sequence[Finding], negatives: Mapping[str, str | None], pictures: int, rows: int
-) -> str:
+def written(learned: Trained, findings: Sequence[Finding], pictures: int, rows: int) -> str:
     """The card, as Markdown."""
-    token = learned.embedding.name
-    lines = [f"# {token}", "", f"As a negative: `{learned.used}`.", ""]
+    arms = (NONE, TOKEN, PLACEBO, WORDS) if learned.words else (NONE, TOKEN, PLACEBO)
+    lines = [f"# {learned.name}", "", f"As a negative: `{learned.used}`.", ""]
     if learned.words:
         lines += [f"In words: {learned.words}", ""]
-    compared = [pair for pair in COMPARED if negatives.keys() >= set(pair)]
-    lines += ["| measure | " + " | ".join(negatives) + " |", "|---" * (len(negatives) + 1) + "|"]
+    compared = [pair for pair in COMPARED if set(arms) >= set(pair)]
+    lines += ["| measure | " + " | ".join(arms) + " |", "|---" * (len(arms) + 1) + "|"]
     for one in findings:
         better = "" if one.measure.better == "neither" else f", {one.measure.better} is better"
-        cells = [_estimate(one.estimates[arm]) if arm in one.estimates else "" for arm in negatives]
+        cells = [_estimate(one.estimates[arm]) if arm in one.estimates else "" for arm in arms]
         lines.append(f"| {one.measure.label} ({one.measure.unit}{better}) | " + " | ".join(cells) + " |")
     lines += ["", "| measure | " + " | ".join(f"{after}, less {before}" for before, after in compared) + " |"]
     lines += ["|---" * (len(compared) + 1) + "|"]
@@ -115,20 +112,15 @@ def written(
     return "\n".join([*lines, *(f"- {name}: {value}" for name, value in learned.about.items()), ""])
 
 
-def _negatives(learned: Learned, folder: Path) -> dict[str, str | None]:
-    """What each arm says; the two embeddings for it are put into the folder."""
-    from negativa.denoisers.embeddings import write
-
-    name = learned.embedding.name
-    placebo = f"<{learned.embedding.bare}-untrained>"
+def _changes(learned: Trained, folder: Path) -> dict[str, Mapping[str, Any]]:
+    """What each arm changes in a recipe."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"folder: {str(folder)!r} cannot be written: {error.strerror}") from error
-    for embedding in (learned.embedding, replace(learned.untrained, name=placebo)):
-        write(embedding, folder / f"{embedding.bare}.safetensors", overwrite=True)
-    arms = {NONE: None, TOKEN: learned.used, PLACEBO: learned.used.replace(name, placebo)}
-    return arms | ({WORDS: learned.words} if learned.words else {})
+    trained, untrained = learned.arms(folder)
+    arms: dict[str, Mapping[str, Any]] = {NONE: {}, TOKEN: trained, PLACEBO: untrained}
+    return arms | ({WORDS: {"negative": learned.words}} if learned.words else {})
 
 
 def _finding(measure: Measure, arms: Mapping[str, Sequence[Recipe]], drawn: Mapping[str, Sequence[Image]]) -> Finding:

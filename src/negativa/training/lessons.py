@@ -17,7 +17,7 @@ from negativa.terrarium.captions import caption
 from negativa.terrarium.painter import ATTRIBUTES, PHOTO, STYLES
 from negativa.training import diffusion
 from negativa.training.data import truth_of
-from negativa.training.denoising import WEIGHT, denoising
+from negativa.training.denoising import WEIGHT, denoising, weighted
 from negativa.training.token import Learner
 
 
@@ -68,4 +68,4 @@ def loss(
         truth[PHOTO] = not any(truth[style] for style in STYLES)
         texts.append(", ".join(filter(None, [caption(truth, rng), learner.written])))
     with torch.autocast(latents.device.type, torch.bfloat16):
-        return learner.loss(batch, texts, WEIGHT)
+        return weighted(learner.predict(batch.noisy, batch.timesteps, texts), batch, WEIGHT)

@@ -20,8 +20,8 @@ from negativa.plain.knobs import number, text, whole
 from negativa.plain.recipe import Recipe
 from negativa.studio import Studio, load
 from negativa.terrarium.flaws import FLAWS
-from negativa.training import token
-from negativa.training.progress import Progress
+from negativa.training import token, wrong_lora
+from negativa.training.progress import Progress, Trained
 from negativa.training.runs import begin, check_out
 from negativa.training.token.running import accelerator_of
 from negativa.training.token.settings import PRECISIONS
@@ -38,18 +38,22 @@ class Settings:
 
     `words` is the list of flaws, with commas, or the name of a negative (@sd2-universal); the model's own if empty: terrarium's
     flaws, or the published list. `scales` are the lowest and highest guidance scale, in steps of 1, `each` the pictures at each
-    (of XL: at each for each keyword). None is what was published. Raises `InputError` for values out of range.
+    (of XL: at each for each keyword). None is what was published. With a `rank` a LoRA learns instead of a token, for the same
+    word. Raises `InputError` for values out of range.
     """
 
     learn: token.Settings
     words: str = ""
     scales: tuple[float, float] | None = None
     each: int | None = None
+    rank: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", expand(text("words", self.words)))
         if self.each is not None:
             whole("each", self.each, 1, 10_000)
+        if self.rank is not None:
+            whole("rank", self.rank, 1, 1024)
         if self.scales is not None:
             low, high = (number("scales", one) for one in self.scales)
             if not 1 < low <= high <= 100:
@@ -57,14 +61,15 @@ class Settings:
 
 
 def run(settings: Settings) -> Iterator[token.Event]:
-    """Make the pictures, each kept as it is finished, and learn the token; see `token.run`."""
+    """Make the pictures, each kept as it is finished, and learn the token or the LoRA; see `token.run`."""
     learn, accelerator = settings.learn, accelerator_of(settings.learn)
     check_out(learn.out, learn.place, learn.overwrite)
     if accelerator.is_main_process:
         yield from _pictures(settings)
     accelerator.wait_for_everyone()
-    for event in token.run(learn):
-        if isinstance(event, token.Learned):
+    learning = token.run(learn) if settings.rank is None else wrong_lora.run(learn, settings.rank)
+    for event in learning:
+        if isinstance(event, Trained):
             words = settings.words or default_words(learn.model, event.about["family"] == StableDiffusionXL.family)
             event = replace(event, words=words)
         yield event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,7 @@ from negativa.errors import InputError
 if TYPE_CHECKING:
     from negativa.training.token import Event
 
+LORA_RATE: Final = 5e-4  # highest learning rate of a LoRA, if none is given
 Out = Annotated[Path, typer.Option(help="The embedding to write (.safetensors); a card of the same name says what it does.")]
 Token = Annotated[str, typer.Option(metavar="<NAME>", help="What the token is called in a text.")]
 Vectors = Annotated[int | None, typer.Option(help="How many vectors stand for it, 1 if not given.")]
@@ -81,6 +82,9 @@ def wrong(
         str | None, typer.Option(metavar="LOWEST:HIGHEST", help="Guidance scales of the pictures; 7:20, of XL 8:13.")
     ] = None,
     each: Annotated[int | None, typer.Option(help="Pictures at each scale, 4; of XL at each scale for each flaw, 1.")] = None,
+    rank: Annotated[
+        int | None, typer.Option(help="Learn a LoRA of this rank for the word (wrong), in the place of a token.")
+    ] = None,
     model: options.Model = None,
     vectors: Vectors = None,
     init: Init = None,
@@ -103,21 +107,26 @@ def wrong(
 
     The model draws a list of flaws at high guidance scales, and the word is learned from these pictures, which are kept. Stop
     it at any time and run it again to go on; it ends by measuring what the word does as a negative, beside an untrained one.
+    With --rank a LoRA learns the word wrong: --lora wrong.safetensors -n "in the style of wrong".
     """
     given = known(dict(locals()))
+    if rank is not None:
+        for name in {"vectors", "init", "validate", "prompts"} & given.keys():
+            raise InputError(f"{name}: given with rank, which is a LoRA's; allowed: without it")
+        given = {"learning_rate": LORA_RATE} | given
     place = folder or out.with_name(f"{out.stem}-training")
     from negativa.training import wrong as article
     from negativa.training.token import Settings
 
     given |= {"pictures": place / "pictures", "folder": place}
     learn = Settings(**given)
-    settings = article.Settings(learn, words or "", None if scales is None else _scales(scales), each)
+    settings = article.Settings(learn, words or "", None if scales is None else _scales(scales), each, rank)
     carry_out(article.run(settings), place, measured, device)
 
 
 def known(given: dict[str, Any]) -> dict[str, Any]:
     """What was given for the learning itself; None is left to its default."""
-    own = ("measured", "prompt", "words", "scales", "each")
+    own = ("measured", "prompt", "words", "scales", "each", "rank")
     given |= {"prompts": tuple(given["prompt"]) if given.get("prompt") else None}
     return {name: value for name, value in given.items() if value is not None and name not in own}
 
@@ -133,15 +142,15 @@ def _scales(text: str) -> tuple[float, float]:
 def carry_out(events: Iterator[Event], folder: Path, pictures: int, device: str | None) -> None:
     """Learn, compare, and tell of both; whatever ends it, a later run goes on from there."""
     from negativa.experiments.placebo import Compared, check, compare
-    from negativa.training.progress import Notice
-    from negativa.training.token import Learned, Pictured
+    from negativa.training.progress import Notice, Trained
+    from negativa.training.token import Pictured
 
     check(pictures)
 
     def all_of() -> Iterator[Event | Compared]:
         for event in events:
             yield event
-            if isinstance(event, Learned):
+            if isinstance(event, Trained):
                 yield from compare(event, folder / "compared", pictures, device)
 
     for event in parts(all_of()):
@@ -150,7 +159,7 @@ def carry_out(events: Iterator[Event], folder: Path, pictures: int, device: str 
                 say(f"notice: {event.text}")
             case Pictured():
                 say(f"step {event.step}: {event.file}")
-            case Learned():
+            case Trained():
                 print(event.file, flush=True)
             case Compared():
                 print(event.card, flush=True)

@@ -81,7 +81,8 @@ def run(settings: Settings, reward: Reward | None = None) -> Iterator[Event]:
     embedding = dataclasses.replace(learner.start, vectors=best.vectors)
     write(embedding, settings.out, layout, overwrite=True, notes={"negativa": json.dumps(told, ensure_ascii=False)})
     words = ", ".join(FLAWS) if settings.reward == "reader" else library()["sd2-universal"].text
-    yield Learned(settings.out, embedding, learner.start, settings.token, told, words)
+    said = {"file": settings.out, "name": embedding.name, "used": settings.token, "about": told, "words": words}
+    yield Learned(**said, embedding=embedding, untrained=learner.start)
 
 
 def _prompts(settings: Settings) -> tuple[Sequence[str], Sequence[str]]:

@@ -17,7 +17,6 @@ from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.sdxl import PairedTexts
 from negativa.denoisers.texts import ClipTexts
 from negativa.errors import InputError
-from negativa.training.denoising import Denoising, weighted
 
 FILLING: Final = "<filling>"  # no words, but the token that ends a text, and fills it up in Stable Diffusion 1 and terrarium
 
@@ -56,10 +55,6 @@ class Learner(nn.Module):
         said = [_said(reader, texts) for reader in self._readers]
         states, pooled = torch.cat([states for states, _ in said], -1), said[-1][1]
         return [Encoding(states[i], None if pooled is None else pooled[i]) for i in range(len(texts))]
-
-    def loss(self, batch: Denoising, texts: Sequence[str], power: float) -> Tensor:
-        """The denoiser's loss under these texts (Gal et al. 2022, arXiv 2208.01618, equation 2), weighted as in `weighted`."""
-        return weighted(self.predict(batch.noisy, batch.timesteps, texts), batch, power)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, texts: Sequence[str]) -> Tensor:
         """What the denoiser predicts for noisy latents (n, channels, height, width) under these texts."""

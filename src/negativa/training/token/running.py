@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from diffusers import DDPMScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from negativa.denoisers.embeddings import Embedding, write
 from negativa.denoisers.latent import LatentDiffusion
@@ -25,10 +25,10 @@ from negativa.language import pictures as picture_files
 from negativa.plain.quiet import quiet
 from negativa.plain.recipe import Recipe
 from negativa.studio import Studio, load
-from negativa.training.denoising import WEIGHT, denoising
+from negativa.training.denoising import WEIGHT, denoising, weighted
 from negativa.training.log import logged
 from negativa.training.loop import train
-from negativa.training.progress import Notice, Progress
+from negativa.training.progress import Notice, Progress, Trained
 from negativa.training.runs import begin, check_out
 from negativa.training.token.learner import Learner
 from negativa.training.token.pictures import TEMPLATES, digest_of, encoded, files_in
@@ -43,23 +43,22 @@ class Pictured:
     file: Path
 
 
-@dataclass(frozen=True)
-class Learned:
-    """The end: the `file`, the embedding in it, and the same `untrained`, as it was in the beginning.
+@dataclass(frozen=True, kw_only=True)
+class Learned(Trained):
+    """The embedding in the file, and the same `untrained`, as it was in the beginning."""
 
-    `used` is how a negative says the token, `about` what decided it. `words` is the negative in words that it stands for, if
-    there is one.
-    """
-
-    file: Path
     embedding: Embedding
     untrained: Embedding
-    used: str
-    about: Mapping[str, Any]
-    words: str = ""
+
+    def arms(self, folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        placebo = f"<{self.embedding.bare}-untrained>"
+        file = folder / f"{placebo[1:-1]}.safetensors"
+        write(dataclasses.replace(self.untrained, name=placebo), file, overwrite=True)
+        trained = {"negative": self.used, "embeddings": (str(self.file),)}
+        return trained, {"negative": self.used.replace(self.name, placebo), "embeddings": (str(file),)}
 
 
-Event = Progress | Notice | Pictured | Learned
+Event = Progress | Notice | Pictured | Trained
 
 
 def run(settings: Settings) -> Iterator[Event]:
@@ -90,7 +89,7 @@ def _run(settings: Settings, accelerator: Accelerator) -> Generator[Event, None,
     learning = train(
         "token",
         learner,
-        _loss_of(settings, denoiser, latents),
+        loss_of(settings, denoiser, latents, learner.predict, learner.written),
         folder,
         steps=settings.steps,
         minutes=None,
@@ -107,7 +106,8 @@ def _run(settings: Settings, accelerator: Accelerator) -> Generator[Event, None,
     embedding = learner.embedding()
     if main:
         write(embedding, settings.out, layout, overwrite=True, notes={"negativa": json.dumps(about, ensure_ascii=False)})
-    yield Learned(settings.out, embedding, learner.start, settings.used, about)
+    told = {"file": settings.out, "name": embedding.name, "used": settings.used, "about": about}
+    yield Learned(**told, embedding=embedding, untrained=learner.start)
 
 
 def accelerator_of(settings: Settings) -> Accelerator:
@@ -132,8 +132,12 @@ def _model(settings: Settings, accelerator: Accelerator) -> LatentDiffusion:
     return denoiser
 
 
-def _loss_of(settings: Settings, denoiser: LatentDiffusion, latents: Tensor):
-    """The loss of a step: what the model itself was trained with, under captions that say the token alone."""
+def loss_of(settings: Settings, denoiser: LatentDiffusion, latents: Tensor, predict: Callable[..., Tensor], written: str):
+    """The loss of a step: what the model itself was trained with, under captions that say the token alone (Gal et al. 2022,
+    arXiv 2208.01618, equation 2).
+
+    `predict` answers noisy latents, timesteps and texts with the denoiser's prediction; `written` is how a text says the token.
+    """
     with quiet():
         schedule = DDPMScheduler.from_config(dict(denoiser.scheduler))
     kind = schedule.config.prediction_type
@@ -142,10 +146,10 @@ def _loss_of(settings: Settings, denoiser: LatentDiffusion, latents: Tensor):
     signal, power = schedule.alphas_cumprod.to(denoiser.device), WEIGHT if settings.model == "terrarium" else 0.0
     texts = TEMPLATES[settings.templates]
 
-    def loss(learner: Learner, rng: np.random.Generator, _: float) -> Tensor:
+    def loss(_: nn.Module, rng: np.random.Generator, __: float) -> Tensor:
         batch = denoising(latents, signal, rng, count=settings.batch, velocity=kind == "v_prediction")
-        said = [texts[i].format(learner.written) for i in rng.integers(len(texts), size=settings.batch)]
-        return learner.loss(batch, said, power)
+        said = [texts[i].format(written) for i in rng.integers(len(texts), size=settings.batch)]
+        return weighted(predict(batch.noisy, batch.timesteps, said), batch, power)
 
     return loss
 

@@ -1,0 +1,74 @@
+"""What a token learns, learned by a LoRA instead: the U-Net comes to draw under a word what the pictures show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from negativa.denoisers.latent import LatentDiffusion
+from negativa.errors import InputError
+from negativa.plain.conditions import Words
+from negativa.studio import load
+from negativa.training.bake.student import LAYOUTS, Student, write_lora
+from negativa.training.log import logged
+from negativa.training.loop import train
+from negativa.training.progress import Trained
+from negativa.training.runs import begin, check_out
+from negativa.training.token.pictures import TEMPLATES, digest_of, encoded, files_in
+from negativa.training.token.running import Event, loss_of
+from negativa.training.token.settings import PRECISIONS, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedLora(Trained):
+    """A LoRA, and the word that means what it learned."""
+
+    def arms(self, folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        trained, untrained = ({"negative": self.used, "loras": ((str(self.file), weight),)} for weight in (1.0, 0.0))
+        return trained, untrained
+
+
+def run(settings: Settings, rank: int) -> Iterator[Event]:
+    """Learn a LoRA of this rank from the pictures of `settings`, whose token without its brackets is the word for them.
+
+    Taken up where an earlier run with the same settings stopped; the last that is told is a `LearnedLora`. Raises as
+    `negativa.training.token.run` does.
+    """
+    files, folder, layout = files_in(settings.pictures), settings.place, settings.layout or "diffusers"
+    if layout not in LAYOUTS:
+        raise InputError(f"layout: {layout!r} was given for a LoRA; allowed: {', '.join(LAYOUTS)}")
+    check_out(settings.out, folder, settings.overwrite)
+    denoiser = load(settings.model, device=settings.device, dtype=PRECISIONS[settings.precision]).denoiser
+    if not isinstance(denoiser, LatentDiffusion):
+        raise InputError(f"model: {settings.model!r} has no weights that could learn; allowed: a Stable Diffusion")
+    word = settings.token.strip("<>")
+    decided = {name: settings.about()[name] for name in ("steps", "batch", "precision", "seed", "learning rate", "model")}
+    seen = {"pictures": len(files), "digest": digest_of(files), "family": denoiser.family, "model hash": denoiser.hash}
+    about = {"word": word, "rank": rank, "templates": settings.templates, **decided, **seen}
+    begin(folder, about)
+    latents = yield from encoded(files, denoiser)
+    student = Student(denoiser, rank, settings.seed)
+
+    def predict(noisy: Tensor, timesteps: Tensor, texts: list[str]) -> Tensor:
+        return student.predict(noisy, timesteps, [Words(text) for text in texts], 1)
+
+    learning = train(
+        "lora",
+        student.learned,
+        loss_of(settings, denoiser, latents, predict, word),
+        folder,
+        steps=settings.steps,
+        minutes=None,
+        learning_rate=settings.learning_rate,
+        seed=settings.seed,
+    )
+    with closing(logged(learning, folder / "losses.csv")) as steps:
+        yield from steps
+    write_lora(student, settings.out, layout, about)
+    used = TEMPLATES[settings.templates][0].format(word)
+    yield LearnedLora(file=settings.out, name=word, used=used, about=about)
