@@ -113,7 +113,7 @@ def wrong(
     if rank is not None:
         for name in {"vectors", "init", "validate", "prompts"} & given.keys():
             raise InputError(f"{name}: given with rank, which is a LoRA's; allowed: without it")
-        given = {"learning_rate": LORA_RATE} | given
+        given.setdefault("learning_rate", LORA_RATE)
     place = folder or out.with_name(f"{out.stem}-training")
     from negativa.training import wrong as article
     from negativa.training.token import Settings
