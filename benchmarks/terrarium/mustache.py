@@ -35,9 +35,11 @@ def bars() -> tuple[list[Bar], dict[str, list[Image.Image]]]:
 
 
 def same(before: Readings, after: Readings, group: tuple[str, ...]) -> float:
-    """Percentage of pairs with the same likeliest attribute of the group, or that agree on the only one."""
+    """Percentage of pairs that have the same attribute of the group, or both none of them."""
     return 100 * float(np.mean([answer(a, group) == answer(b, group) for a, b in zip(before, after, strict=True)]))
 
 
-def answer(reading: dict[str, float], group: tuple[str, ...]) -> str | bool:
-    return max(group, key=reading.__getitem__) if len(group) > 1 else reading[group[0]] > 0.5
+def answer(reading: dict[str, float], group: tuple[str, ...]) -> str:
+    """The attribute that is there; a bald head, or a drawing without colours, has no hair colour."""
+    likeliest = max(group, key=reading.__getitem__)
+    return likeliest if reading[likeliest] > 0.5 else ""

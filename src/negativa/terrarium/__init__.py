@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 from negativa.terrarium.painter import ATTRIBUTES, paint
 from negativa.terrarium.reader import read, read_many
 
-__all__ = ["ATTRIBUTES", "paint", "read", "read_many"]
+#: The folder of the learned tokens that ship with it, <neon> and <wrong>: `Recipe(embeddings=terrarium.TOKENS)`.
+TOKENS: Final = Path(__file__).parent / "weights" / "tokens"
+
+__all__ = ["ATTRIBUTES", "TOKENS", "paint", "read", "read_many"]
