@@ -216,12 +216,12 @@ def test_flawless_needs_a_reader_that_knows_flaws() -> None:
 
 def test_collapse_finds_planted_twins_and_nothing_else() -> None:
     clean = dict.fromkeys(flaws(), False)
-    _, truth = paint(np.random.default_rng(1), "portrait", man=True, blond_hair=True, photo=True, **clean)
+    _, truth = paint(np.random.default_rng(1), "portrait", man=True, photo=True, **clean)
     same = {name.replace(" ", "_"): there for name, there in truth.items() if name != "portrait"}
     pictures = [painted(i, "portrait", **same) for i in range(60)]  # alike in every attribute, and yet each its own
     collapse = build("collapse")
     assert collapse.score(shots(pictures)) == [0.0]
-    shifted = Image.fromarray(np.roll(np.asarray(pictures[9]), 1, axis=1))
+    shifted = Image.blend(pictures[9], Image.fromarray(np.roll(np.asarray(pictures[9]), 1, axis=1)), 0.5)  # by half a pixel
     twins = [resaved(pictures[3]), shifted, pictures[5], pictures[5]]
     assert collapse.score(shots([*pictures, *twins])) == [pytest.approx(7 / 64)]
     sizes = [pictures[0].resize((64, 64)), pictures[0], pictures[1]]

@@ -21,8 +21,8 @@ class Collapse(Measure):
     """Share of an arm's pictures (0 to 1) that have a near-identical twin of another seed.
 
     Two pictures are near-identical if the mean colours of 32x32 squares differ by less than 0.03 (root mean square, colours
-    from 0 to 1). A picture saved again as a JPEG differs by 0.01, moved by one of 128 pixels by 0.02 (by 0.035 where black
-    hair stands before a bright wall); two paintings of terrarium that agree in every attribute by 0.04 and more, 0.11 in the middle.
+    from 0 to 1). A picture saved again as a JPEG differs by 0.01, moved by one of 128 pixels by 0.02, by 0.035 where hair is
+    black and the wall bright; two paintings of terrarium that agree in every attribute by 0.04 and more, 0.11 in the middle.
     """
 
     name: ClassVar = "collapse"
