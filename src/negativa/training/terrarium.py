@@ -111,7 +111,8 @@ class Work:
         def loss(module: AutoencoderKL, rng: np.random.Generator, share: float) -> Tensor:
             return vae.loss(module, self.pictures, rng, share, self.device, earlier)
 
-        yield from self._part("vae", self.autoencoder, loss, self.settings.vae_steps, 1e-3)
+        rate = 2e-3 if earlier is None else 1e-3
+        yield from self._part("vae", self.autoencoder, loss, self.settings.vae_steps, rate)
         kept = self.settings.folder / "latents.pt"
         means = yield from diffusion.means_of(self.autoencoder, self.pictures, self.device, kept)
         if earlier is not None and earlier.config.latent_channels < means.shape[1]:

@@ -95,4 +95,5 @@ class Settings:
         """What decides the vectors, as plain values, with `more` that the model says."""
         names = ("token", "reward", "vectors", "steps", "batch", "walk", "last", "check", "patience", "pictures", "seed")
         values = {name: getattr(self, name) for name in names}
+        values["scale"] = "the model's own" if self.scale is None else self.scale
         return values | {"learning rate": self.learning_rate, "prompts": list(self.prompts), "model": self.model} | more
