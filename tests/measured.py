@@ -13,7 +13,8 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcesso
 
 from negativa import Recipe
 from negativa.measures import Shot
-from negativa.terrarium import ATTRIBUTES, paint, painter
+from negativa.terrarium import paint
+from negativa.terrarium.painter import CLEAN
 from negativa.training.tokenizer import learn
 
 MAN = Recipe("portrait of a man", "mustache")
@@ -23,12 +24,7 @@ Pictures = list[Image.Image]
 
 def painted(chance: int, kind: str | None = None, **attributes: bool) -> Image.Image:
     """A painting without flaws; equal `chance` and other attributes: the same one but for these attributes."""
-    plain = dict.fromkeys(flaws(), False) | ({"photo": True} if "photo" in ATTRIBUTES else {})
-    return paint(np.random.default_rng([7, chance]), kind, **plain | attributes)[0]
-
-
-def flaws() -> list[str]:
-    return [name.replace(" ", "_") for name in getattr(painter, "FLAWS", ())]
+    return paint(np.random.default_rng([7, chance]), kind, **{"photo": True} | CLEAN | attributes)[0]
 
 
 def men(count: int, mustache: bool, first: int = 0) -> Pictures:

@@ -23,12 +23,12 @@ from negativa.experiments.making import Here, Made
 from negativa.experiments.shelf import Drawn
 from negativa.experiments.terms import lay_ablation
 from negativa.measures import Shot, build
-from tests.measured import flaws
+from negativa.terrarium.painter import CLEAN
 
 NONSENSE = ("zib", "quon", "blarf", "wex", "plint", "mosk", "drube", "yarn", "fleep", "sond")
 TWELVE = (*NONSENSE[:3], "first", *NONSENSE[3:7], "second", *NONSENSE[7:])
 SEEDS = tuple(range(16))
-PLAIN = {"photo": True, **dict.fromkeys(flaws(), False)}  # so that the reader makes no mistakes
+PLAIN = {"photo": True, **CLEAN}  # so that the reader makes no mistakes
 Shaves = Callable[[set[str], int], bool]  # do these terms, with this seed, take the mustache away?
 
 

@@ -17,8 +17,8 @@ from transformers import (
 from negativa import InputError, Recipe
 from negativa.measures import MEASURES, Measure, Shot, build
 from negativa.terrarium import ATTRIBUTES, paint, read
-from negativa.terrarium.painter import SCENES
-from tests.measured import ELSEWHERE, MAN, Pictures, blurred, flaws, men, noise, painted, resaved, save_clip, shots
+from negativa.terrarium.painter import CLEAN, SCENES
+from tests.measured import ELSEWHERE, MAN, Pictures, blurred, men, noise, painted, resaved, save_clip, shots
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def worse_and_better(name: str, clip: str) -> tuple[str, list[Shot], list[Shot]]
         "clipping": ("clipping", shots(loud), shots(people)),
         "flawless": (
             "flawless",
-            shots([painted(i, **dict.fromkeys(flaws()[:1], True)) for i in range(6)]),
+            shots([painted(i, blurry=True) for i in range(6)]),
             shots(people),
         ),
         "clip_iqa": (f"clip_iqa:{clip}", *map(shots, by_logit(*photos, [noise(i) for i in range(6)]))),
@@ -77,7 +77,7 @@ def scores(measure: Measure, given: list[Shot]) -> list[float]:
     try:
         return measure.score(given)
     except InputError as error:
-        if measure.name == "lpips" or (measure.name == "flawless" and not flaws()):
+        if measure.name == "lpips":
             pytest.skip(str(error))
         raise
 
@@ -116,7 +116,7 @@ def test_every_measure_refuses_what_it_cannot_score_in_a_sentence(name: str, cli
     if measure.over == "arm":
         with pytest.raises(InputError, match=f"{name}: 1 pictures were given; allowed: two or more"):
             measure.score(shots(men(1, True)))
-    if text in ("presence:mustache", "obedience", "distance") or (name == "flawless" and flaws()):
+    if text in ("presence:mustache", "obedience", "distance", "flawless"):
         for recipe, image in ((MAN, noise(0)), (ELSEWHERE, men(1, True)[0])):
             with pytest.raises(InputError, match=f"{name}: a picture of .* was given; allowed: terrarium's, 128x128"):
                 measure.score(shots([image] * 2, recipe))
@@ -207,16 +207,15 @@ def test_obedience_is_the_share_of_what_was_asked_for() -> None:
         build("obedience").score(shots(men(1, True), Recipe("something")))
 
 
-def test_flawless_needs_a_reader_that_knows_flaws() -> None:
-    if flaws():
-        pytest.skip("it does")
-    with pytest.raises(InputError, match="flawless: this terrarium's reader knows no flaws"):
-        build("flawless").score(shots(men(1, True)))
+def test_flawless_counts_what_was_done_to_a_painting_and_what_it_has_too_many_of() -> None:
+    for flaw in ("blurry", "watermark", "extra_eye"):
+        pictures = [painted(i, "portrait", **{flaw: True}) for i in range(40)]
+        assert np.mean(build("flawless").score(shots(pictures))) < 0.5, flaw
+    assert np.mean(build("flawless").score(shots([painted(i, "portrait", extra_eye=False) for i in range(40)]))) > 0.9
 
 
 def test_collapse_finds_planted_twins_and_nothing_else() -> None:
-    clean = dict.fromkeys(flaws(), False)
-    _, truth = paint(np.random.default_rng(1), "portrait", man=True, photo=True, **clean)
+    _, truth = paint(np.random.default_rng(1), "portrait", man=True, photo=True, **CLEAN)
     same = {name.replace(" ", "_"): there for name, there in truth.items() if name != "portrait"}
     pictures = [painted(i, "portrait", **same) for i in range(60)]  # alike in every attribute, and yet each its own
     collapse = build("collapse")

@@ -15,7 +15,7 @@ from negativa import InputError, Recipe
 from negativa.terrarium import ATTRIBUTES, paint, read_many
 from negativa.terrarium.captions import caption
 from negativa.terrarium.flaws import FLAWS
-from negativa.terrarium.painter import COLOURLESS, SCENES
+from negativa.terrarium.painter import CLEAN, COLOURLESS, SCENES
 from negativa.terrarium.portrait import HAIR
 from negativa.terrarium.styles import STYLES
 
@@ -46,10 +46,9 @@ def test_every_attribute_can_be_asked_for_and_shows(kind: str) -> None:
 
 
 def test_fixing_one_attribute_leaves_the_rest_of_the_picture() -> None:
-    clean = {flaw.replace(" ", "_"): False for flaw in FLAWS}
     for i in range(20):
         (with_, truth), (without, other) = (
-            paint(np.random.default_rng(i), "portrait", man=True, photo=True, mustache=value, **clean)
+            paint(np.random.default_rng(i), "portrait", man=True, photo=True, mustache=value, **CLEAN)
             for value in (True, False)
         )
         assert {name for name in truth if truth[name] != other[name]} == {"mustache"}

@@ -21,6 +21,7 @@ from negativa.measures import Shot, build
 from negativa.terrarium import paint
 from negativa.terrarium.captions import caption
 from negativa.terrarium.flaws import FLAWS
+from negativa.terrarium.painter import CLEAN, FLAWED
 from negativa.terrarium.reader import named
 from negativa.training import bake
 
@@ -38,7 +39,6 @@ two. Written by `make intrinsic-negative`: terrarium, the command's own settings
 LEGEND = """\
 *Unwanted*: pictures in which the reader finds what the negative names. *Obedience*: the attributes that the prompt names
 and the reader finds. *Variety*: the effective number of different pictures (Vendi score)."""
-CLEAN = {name.replace(" ", "_"): False for name in FLAWS}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Case:
 
 CASES = (
     Case("mustache", "mustache", ("mustache",), {"man": True, "photo": True}),
-    Case("quality", "blurry, pixelated, jpeg artifacts, watermark, deformed", (*FLAWS, "extra eye", "extra wheel"), {}),
+    Case("quality", "blurry, pixelated, jpeg artifacts, watermark, deformed", FLAWED, {}),
 )
 
 

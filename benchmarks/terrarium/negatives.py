@@ -7,8 +7,7 @@ from common import Bar, draw, every_attribute, read, seeded, share, subject
 from PIL import Image
 
 from negativa import Recipe
-from negativa.terrarium.flaws import FLAWS
-from negativa.terrarium.painter import ATTRIBUTES, SCENES
+from negativa.terrarium.painter import FLAWED, SCENES
 
 SEEDS = 32
 NEGATIVES = 20  # attributes, those that appear most often unasked
@@ -58,6 +57,5 @@ def bars() -> tuple[list[Bar], list[str], dict[str, list[Image.Image]]]:
 
 def flaw_rate(recipe: Recipe) -> float:
     """Percentage of pictures in which the reader finds any flaw."""
-    flaws = [name for name in ATTRIBUTES if name in FLAWS or name.startswith("extra ")]
     readings = read(draw(seeded(recipe, SEEDS)))
-    return 100 * float(np.mean([any(reading[name] > 0.5 for name in flaws) for reading in readings]))
+    return 100 * float(np.mean([any(reading[name] > 0.5 for name in FLAWED) for reading in readings]))

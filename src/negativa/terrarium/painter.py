@@ -26,6 +26,9 @@ FLAW_RATE: Final = 0.034  # of each one, over styles with natural colours; about
 ATTRIBUTES: Final[tuple[str, ...]] = tuple(
     dict.fromkeys([*SCENES, *(a.name for scene in SCENES.values() for a in scene.attributes), *STYLE_RATES, *FLAWS])
 )
+#: What makes a picture a flawed one: what is done to a painting, and what it has too many of.
+FLAWED: Final = (*FLAWS, *(name for name in ATTRIBUTES if name.startswith("extra ")))
+CLEAN: Final = {flaw.replace(" ", "_"): False for flaw in FLAWS}  # what `paint` is given for a painting left as it is
 
 
 def paint(rng: np.random.Generator, kind: str | None = None, **attributes: bool) -> tuple[Image.Image, Truth]:

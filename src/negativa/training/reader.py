@@ -10,14 +10,13 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from negativa.terrarium.flaws import FLAWS
-from negativa.terrarium.painter import ATTRIBUTES
+from negativa.terrarium.painter import ATTRIBUTES, FLAWED
 from negativa.terrarium.styles import STYLES
 from negativa.training.vae import to_tensor
 
 BATCH = 64
 JITTER = 0.1  # of unit-scaled latents, since generated ones are not the autoencoder's own
-RARE = (*STYLES, *FLAWS, "extra eye", "extra wheel")
+RARE = (*STYLES, *FLAWED)
 OFTEN = 3.0
 
 

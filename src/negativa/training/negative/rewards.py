@@ -11,12 +11,8 @@ from transformers import AutoTokenizer, CLIPModel, ResNetForImageClassification
 
 from negativa.errors import InputError
 from negativa.plain.quiet import quiet
-from negativa.terrarium.flaws import FLAWS
-from negativa.terrarium.painter import ATTRIBUTES
+from negativa.terrarium.painter import FLAWED
 from negativa.terrarium.reader import FOLDER, named, read_many
-
-#: The attributes that make a picture of terrarium a flawed one.
-FLAWED = (*FLAWS, *(name for name in ATTRIBUTES if name.startswith("extra ")))
 
 
 class Reward:

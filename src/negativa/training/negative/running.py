@@ -18,9 +18,10 @@ from negativa.studio import load
 from negativa.terrarium import paint
 from negativa.terrarium.captions import caption
 from negativa.terrarium.flaws import FLAWS
+from negativa.terrarium.painter import CLEAN
 from negativa.training.log import logged
 from negativa.training.loop import train
-from negativa.training.negative.rewards import FLAWED, ClipScore, Flawless, Reward
+from negativa.training.negative.rewards import ClipScore, Flawless, Reward
 from negativa.training.negative.search import Search
 from negativa.training.negative.settings import Settings
 from negativa.training.progress import Notice
@@ -97,7 +98,6 @@ def _prompts(settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
 def _caption(chance: list[int]) -> str:
     """A caption of a painting that names no flaw."""
     rng = np.random.default_rng(chance)
-    clean = {name.replace(" ", "_"): False for name in FLAWED if not name.startswith("extra ")}
-    while not (text := caption(paint(rng, **clean)[1], rng)) or "extra " in text:
+    while not (text := caption(paint(rng, **CLEAN)[1], rng)) or "extra " in text:
         pass
     return text
