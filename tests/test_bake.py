@@ -192,7 +192,7 @@ class TestRefused:
             ({"prompts": ("a AND b",)}, "prompts: 'a AND b' is more than one condition"),
             ({"goal": Goal("negative", "[a:b:0.5]", 3.0)}, "negative: .* is more than one condition"),
             ({"goal": Goal("negative", PROMPTS[2], 3.0), "prompts": PROMPTS[2:]}, "changes nothing"),
-            ({"model": "exact"}, "no weights that could learn"),
+            ({"model": "exact"}, "has nothing that could learn"),
             ({"device": "abacus"}, "device"),
             ({"dtype": "float16"}, "dtype: 'float16'"),
         ],

@@ -6,6 +6,7 @@ Ends with status 1 if a bar is missed.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import images
 import mustache
@@ -40,16 +41,25 @@ def main() -> int:
         ("mustache", "Men, without and with the negative", men, []),
         ("images", "Shown, and drawn from what was shown", shown, []),
     ):
-        save(name, pictures)
-        lines += [f"## {title}", "", *table, *([""] if table else []), f"![{title}](terrarium-{name}.png)", ""]
+        lines += [f"## {title}", "", *table, *([""] if table else [])]
+        for file, what in save(f"terrarium-{name}", pictures):
+            lines += [f"![{title}{what}]({file})", ""]
     text = "\n".join(lines)
     (DOCS / "terrarium.md").write_text(text)
     print(text)
     return 0 if all(bar.met for bar in bars) else 1
 
 
-def save(name: str, pictures: dict[str, list[Image.Image]]) -> None:
-    sheet([*pictures.values()], [*pictures]).quantize(128).save(DOCS / f"terrarium-{name}.png", optimize=True)
+def save(name: str, pictures: dict[str, list[Image.Image]]) -> Iterator[tuple[str, str]]:
+    """Write the rows into a sheet, or into one for each scene that their names begin with: its file, and what is on it."""
+    scenes = dict[str, dict[str, list[Image.Image]]]()
+    for row, drawn in pictures.items():
+        scene, _, what = row.rpartition(": ")
+        scenes.setdefault(scene, {})[what] = drawn
+    for scene, rows in scenes.items():
+        file = f"{name}-{scene}.png" if scene else f"{name}.png"
+        sheet([*rows.values()], [*rows]).quantize(128).save(DOCS / file, optimize=True)
+        yield file, f": {scene}" if scene else ""
 
 
 if __name__ == "__main__":

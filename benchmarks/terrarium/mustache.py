@@ -12,7 +12,7 @@ from negativa.terrarium.portrait import BACKGROUND, HAIR
 SEEDS = 100
 ARMS = {
     "no negative": Recipe("portrait of a man"),
-    "negative: mustache": Recipe("portrait of a man", "mustache"),
+    "negative “mustache”": Recipe("portrait of a man", "mustache"),
     "“without a mustache”": Recipe("portrait of a man without a mustache"),
 }
 KEPT = {"hair colour": tuple(HAIR), "background": tuple(BACKGROUND), "glasses": ("glasses",), "hat": ("hat",)}

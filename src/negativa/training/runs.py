@@ -1,4 +1,4 @@
-"""What every training run has: a file to end in, and a folder that a later run goes on from."""
+"""What every training run has: numbers, a model that can learn, a file to end in, a folder that a later run goes on from."""
 
 from __future__ import annotations
 
@@ -8,10 +8,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from negativa.denoisers.latent import LatentDiffusion
 from negativa.errors import InputError, OutputError
 from negativa.language.files import whole
+from negativa.plain.knobs import KNOBS, number
+from negativa.plain.knobs import whole as whole_number
+from negativa.studio import Studio, load
 
 BEGUN: Final = "begun.json"
+
+
+def check_numbers(settings: Any, ranges: Mapping[str, tuple[int, int]]) -> None:
+    """Raise `InputError` for settings out of range: those whole numbers, the seed, and the learning rate if there is one."""
+    for name, (least, most) in ranges.items():
+        whole_number(name, getattr(settings, name), least, most)
+    KNOBS["seed"].check("seed", settings.seed)
+    rate = settings.learning_rate
+    if rate is not None and not 0 < number("learning_rate", rate) <= 1:
+        raise InputError(f"learning_rate: {rate!r} was given; allowed: above 0, up to 1")
+
+
+def load_learner(model: str, device: str | None, dtype: str | None) -> tuple[Studio, LatentDiffusion]:
+    """A studio, and the model in it. Raises `InputError` for one that cannot learn, otherwise as `negativa.load` does."""
+    studio = load(model, device=device, dtype=dtype)
+    if not isinstance(studio.denoiser, LatentDiffusion):
+        raise InputError(f"model: {model!r} has nothing that could learn; allowed: a Stable Diffusion")
+    return studio, studio.denoiser
 
 
 def check_out(out: Path, folder: Path, overwrite: bool) -> None:

@@ -10,15 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
-from negativa.denoisers.latent import LatentDiffusion
 from negativa.errors import InputError
 from negativa.plain.conditions import Words
-from negativa.studio import load
 from negativa.training.bake.student import LAYOUTS, Student, write_lora
 from negativa.training.log import logged
 from negativa.training.loop import train
 from negativa.training.progress import Trained
-from negativa.training.runs import begin, check_out
+from negativa.training.runs import begin, check_out, load_learner
 from negativa.training.token.pictures import TEMPLATES, digest_of, encoded, files_in
 from negativa.training.token.running import Event, loss_of
 from negativa.training.token.settings import PRECISIONS, Settings
@@ -43,9 +41,7 @@ def run(settings: Settings, rank: int) -> Iterator[Event]:
     if layout not in LAYOUTS:
         raise InputError(f"layout: {layout!r} was given for a LoRA; allowed: {', '.join(LAYOUTS)}")
     check_out(settings.out, folder, settings.overwrite)
-    denoiser = load(settings.model, device=settings.device, dtype=PRECISIONS[settings.precision]).denoiser
-    if not isinstance(denoiser, LatentDiffusion):
-        raise InputError(f"model: {settings.model!r} has no weights that could learn; allowed: a Stable Diffusion")
+    _, denoiser = load_learner(settings.model, settings.device, PRECISIONS[settings.precision])
     word = settings.token.strip("<>")
     decided = {name: settings.about()[name] for name in ("steps", "batch", "precision", "seed", "learning rate", "model")}
     seen = {"pictures": len(files), "digest": digest_of(files), "family": denoiser.family, "model hash": denoiser.hash}

@@ -12,11 +12,10 @@ import numpy as np
 from diffusers import UNet2DConditionModel
 from safetensors import SafetensorError
 
-from negativa.denoisers.latent import LatentDiffusion
 from negativa.errors import InputError, NegativaError, OutputError
 from negativa.language.files import whole
 from negativa.plain.recipe import Recipe
-from negativa.studio import Studio, load
+from negativa.studio import Studio
 from negativa.terrarium import paint
 from negativa.terrarium.captions import caption
 from negativa.terrarium.painter import SCENES
@@ -28,7 +27,7 @@ from negativa.training.bake.walks import visited
 from negativa.training.log import last_step, logged
 from negativa.training.loop import train
 from negativa.training.progress import Progress
-from negativa.training.runs import begin
+from negativa.training.runs import begin, load_learner
 
 ELSEWHERE: Final = 10**6  # after the seeds of the walks come those of the comparison
 TRIES: Final = 100  # captions until one fits
@@ -60,10 +59,7 @@ def run(settings: Settings) -> Iterator[Progress | Baked]:
 def _run(settings: Settings) -> Iterator[Progress | Baked]:
     goal, folder = settings.goal, settings.place
     check_out(settings)
-    studio = load(settings.model, device=settings.device, dtype=settings.dtype)
-    denoiser = studio.denoiser
-    if not isinstance(denoiser, LatentDiffusion):
-        raise InputError(f"model: {settings.model!r} has no weights that could learn; allowed: a Stable Diffusion")
+    studio, denoiser = load_learner(settings.model, settings.device, settings.dtype)
     prompts = _prompts(settings)
     recipes = [
         studio.complete(goal.recipe(prompts[i % len(prompts)], settings.seed + i, settings.like)) for i in range(settings.walks)

@@ -11,7 +11,6 @@ from typing import Any, Final
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.errors import InputError, OutputError, nearest
 from negativa.plain.knobs import number
-from negativa.plain.knobs import whole as whole_number
 from negativa.plain.recipe import Recipe
 from negativa.training import runs
 from negativa.training.bake.goal import Goal
@@ -53,11 +52,7 @@ class Settings:
     dtype: str | None = "float32"
 
     def __post_init__(self) -> None:
-        for name, (least, most) in RANGES.items():
-            whole_number(name, getattr(self, name), least, most)
-        Recipe(seed=self.seed)
-        if not 0 < number("learning_rate", self.rate) <= 1:
-            raise InputError(f"learning_rate: {self.learning_rate!r} was given; allowed: above 0, up to 1")
+        runs.check_numbers(self, RANGES)
         if self.minutes is not None and number("minutes", self.minutes) <= 0:
             raise InputError(f"minutes: {self.minutes!r} was given; allowed: a number above 0")
         if self.layout not in LAYOUTS:

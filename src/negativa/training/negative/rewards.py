@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from transformers import AutoTokenizer, CLIPModel, ResNetForImageClassification
+from transformers import CLIPModel, CLIPProcessor, ResNetForImageClassification
 
 from negativa.errors import InputError
 from negativa.plain.quiet import quiet
@@ -15,13 +16,13 @@ from negativa.terrarium.painter import FLAWED
 from negativa.terrarium.reader import FOLDER, named, read_many
 
 
-class Reward:
+class Reward(ABC):
     """What pictures (n, 3, height, width), -1 to 1, float32, of some prompts are worth: (n,) numbers, more for the better."""
 
     name: str = "own"
 
-    def __call__(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def __call__(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor: ...
 
     def obedience(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> float:
         """How much of the prompts the pictures show, from 0 to 1; 1 where that is not known."""
@@ -61,22 +62,19 @@ class ClipScore(Reward):
         try:
             with quiet():
                 model = CLIPModel.from_pretrained(weights, torch_dtype=torch.float32)
-                self._words = AutoTokenizer.from_pretrained(weights)
+                processor = CLIPProcessor.from_pretrained(weights)
         except (OSError, ValueError) as error:
             raise InputError(f"reward: {weights!r} was given; allowed: reader, or a folder or id of CLIP") from error
-        self._model = model.eval().requires_grad_(False).to(device)
+        self._model, self._words = model.eval().requires_grad_(False).to(device), processor.tokenizer
+        shown = processor.image_processor
+        self._mean, self._deviation = (
+            torch.tensor(one, device=device).view(3, 1, 1) for one in (shown.image_mean, shown.image_std)
+        )
 
     def __call__(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
         side = self._model.config.vision_config.image_size
         fitted = nn.functional.interpolate(pixels, (side, side), mode="bicubic", antialias=True)
         ids = self._words(list(prompts), padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
-        found = self._model(input_ids=ids.to(pixels.device), pixel_values=_standard(fitted))
+        standard = ((fitted + 1) / 2 - self._mean) / self._deviation
+        found = self._model(input_ids=ids.to(pixels.device), pixel_values=standard)
         return nn.functional.cosine_similarity(found.image_embeds, found.text_embeds)
-
-
-def _standard(pixels: Tensor) -> Tensor:
-    """Pictures in -1..1 as CLIP was shown them: its own mean and deviation."""
-    from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
-
-    mean, deviation = (torch.tensor(one, device=pixels.device).view(1, 3, 1, 1) for one in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
-    return ((pixels + 1) / 2 - mean) / deviation

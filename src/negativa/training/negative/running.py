@@ -11,10 +11,7 @@ from typing import Final
 import numpy as np
 
 from negativa.denoisers.embeddings import write
-from negativa.denoisers.latent import LatentDiffusion
-from negativa.errors import InputError
 from negativa.language.named import library
-from negativa.studio import load
 from negativa.terrarium import paint
 from negativa.terrarium.captions import caption
 from negativa.terrarium.flaws import FLAWS
@@ -25,7 +22,7 @@ from negativa.training.negative.rewards import ClipScore, Flawless, Reward
 from negativa.training.negative.search import Search
 from negativa.training.negative.settings import Settings
 from negativa.training.progress import Notice
-from negativa.training.runs import begin, check_out
+from negativa.training.runs import begin, check_out, load_learner
 from negativa.training.token import Event, Learned, Learner, Pictured
 from negativa.training.token.learner import FILLING
 
@@ -42,9 +39,7 @@ def run(settings: Settings, reward: Reward | None = None) -> Iterator[Event]:
     """
     folder = settings.place
     check_out(settings.out, folder, settings.overwrite)
-    denoiser = load(settings.model, device=settings.device, dtype="float32").denoiser
-    if not isinstance(denoiser, LatentDiffusion):
-        raise InputError(f"model: {settings.model!r} reads no learned tokens; allowed: a Stable Diffusion")
+    _, denoiser = load_learner(settings.model, settings.device, "float32")
     learner = Learner(denoiser, settings.token, settings.vectors, FILLING)
     layout = settings.layout_for(len(learner.vectors))
     if reward is None:

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from negativa.denoisers.embeddings.files import LAYOUTS
 from negativa.errors import InputError
-from negativa.plain.knobs import KNOBS, number, one_of, text, whole
+from negativa.plain.knobs import KNOBS, one_of, text
+from negativa.training.runs import check_numbers
 from negativa.training.token.settings import check_name, layout_for
 
 RANGES: Final = {
@@ -60,16 +61,12 @@ class Settings:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        for name, (least, most) in RANGES.items():
-            whole(name, getattr(self, name), least, most)
+        check_numbers(self, RANGES)
         if self.last > self.walk:
             raise InputError(f"last: {self.last} was given; allowed: up to walk, {self.walk}")
-        KNOBS["seed"].check("seed", self.seed)
         KNOBS["scale"].check("scale", self.scale)
         if self.scale == 1:
             raise InputError("scale: 1 was given, at which no negative acts; allowed: another")
-        if not 0 < number("learning_rate", self.learning_rate) <= 1:
-            raise InputError(f"learning_rate: {self.learning_rate!r} was given; allowed: above 0, up to 1")
         check_name(self.token)
         if self.reward == "reader" and self.model != "terrarium":
             raise InputError(

@@ -24,12 +24,12 @@ from negativa.errors import InputError, OutputError
 from negativa.language import pictures as picture_files
 from negativa.plain.quiet import quiet
 from negativa.plain.recipe import Recipe
-from negativa.studio import Studio, load
+from negativa.studio import Studio
 from negativa.training.denoising import WEIGHT, denoising, weighted
 from negativa.training.log import logged
 from negativa.training.loop import train
 from negativa.training.progress import Notice, Progress, Trained
-from negativa.training.runs import begin, check_out
+from negativa.training.runs import begin, check_out, load_learner
 from negativa.training.token.learner import Learner
 from negativa.training.token.pictures import TEMPLATES, digest_of, encoded, files_in
 from negativa.training.token.settings import PRECISIONS, Settings
@@ -77,7 +77,8 @@ def run(settings: Settings) -> Iterator[Event]:
 def _run(settings: Settings, accelerator: Accelerator) -> Generator[Event, None, None]:
     files, folder, main = files_in(settings.pictures), settings.place, accelerator.is_main_process
     check_out(settings.out, folder, settings.overwrite)
-    denoiser = _model(settings, accelerator)
+    device = str(accelerator.device) if accelerator.num_processes > 1 else settings.device
+    _, denoiser = load_learner(settings.model, device, PRECISIONS[settings.precision])
     learner = Learner(denoiser, settings.token, settings.vectors, settings.init)
     layout = settings.layout_for(len(learner.vectors))
     seen = {"pictures": len(files), "digest": digest_of(files)}
@@ -122,14 +123,6 @@ def accelerator_of(settings: Settings) -> Accelerator:
         raise InputError(
             f"precision: {settings.precision!r} was given; allowed: that of this process's earlier training, or a new process"
         ) from error
-
-
-def _model(settings: Settings, accelerator: Accelerator) -> LatentDiffusion:
-    device = str(accelerator.device) if accelerator.num_processes > 1 else settings.device
-    denoiser = load(settings.model, device=device, dtype=PRECISIONS[settings.precision]).denoiser
-    if not isinstance(denoiser, LatentDiffusion):
-        raise InputError(f"model: {settings.model!r} reads no learned tokens; allowed: a Stable Diffusion")
-    return denoiser
 
 
 def loss_of(settings: Settings, denoiser: LatentDiffusion, latents: Tensor, predict: Callable[..., Tensor], written: str):

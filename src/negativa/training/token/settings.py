@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from negativa.denoisers.embeddings.files import layouts_of
 from negativa.errors import InputError
-from negativa.plain.knobs import KNOBS, number, one_of, text, whole
+from negativa.plain.knobs import one_of, text
+from negativa.training.runs import check_numbers
 from negativa.training.token.pictures import TEMPLATES
 
 RANGES: Final = {"vectors": (1, 32), "steps": (1, 10**6), "batch": (1, 4096), "accumulate": (1, 4096), "validate": (0, 10**6)}
@@ -52,11 +53,7 @@ class Settings:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        for name, (least, most) in RANGES.items():
-            whole(name, getattr(self, name), least, most)
-        KNOBS["seed"].check("seed", self.seed)
-        if not 0 < number("learning_rate", self.learning_rate) <= 1:
-            raise InputError(f"learning_rate: {self.learning_rate!r} was given; allowed: above 0, up to 1")
+        check_numbers(self, RANGES)
         check_name(self.token)
         one_of("templates", self.templates, TEMPLATES)
         one_of("precision", self.precision, PRECISIONS)
