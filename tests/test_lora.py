@@ -221,6 +221,33 @@ class TestEmbeddings:
             Recipe(embeddings=(3,))
 
 
+class TestMovingAway:
+    """Autoguidance away from the same model with other LoRAs, or with the same at another weight."""
+
+    @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (1.0, 0.4)])
+    def test_it_moves_away_from_this_model_with_other_loras(self, studio, file: Path, weights: tuple[float, float]) -> None:
+        mine, theirs = (((str(file), weight),) for weight in weights)
+        recipe = BASE.replace(rule="autoguidance", knobs={"share": 1.0}, steps=1, loras=mine, weaker=theirs)
+        plain = recipe.replace(rule="none", knobs=(), weaker=None)
+        strong, weak = (studio.generate(plain.replace(loras=one)).latents for one in (mine, theirs))
+        made = studio.generate(recipe)
+        same(made.latents, weak + 4.0 * (strong - weak))  # DDIM's step is affine
+        assert made.receipt.rows_asked == 2 and [*made.receipt.loras] == ["style"]
+
+    def test_a_recipe_keeps_it(self, file: Path) -> None:
+        recipe = BASE.replace(rule="autoguidance", weaker={file: 0.5})
+        assert recipe.weaker == ((str(file), 0.5),) == Recipe.from_json(recipe.to_json()).weaker
+        with pytest.raises(InputError, match="lora weight: 11"):
+            BASE.replace(weaker=((file, 11.0),))
+
+    def test_on_the_command_line(self, studio, file: Path, tmp_path: Path) -> None:
+        out = tmp_path / "a.png"
+        call = ["generate", "a hat", "--rule", "autoguidance", "--weaker", f"lora={file}:0.5", "--steps", "2"]
+        said = CliRunner().invoke(app, [*call, "--model", studio.denoiser.name, "--out", str(out), "--device", "cpu"])
+        assert said.exit_code == 0, said.output
+        assert negativa.read(out).recipe.weaker == ((str(file), 0.5),)
+
+
 class TestCommands:
     def test_generate_and_check(self, studio, file: Path, tmp_path: Path) -> None:
         settings = ["--model", studio.denoiser.name, "--rule", "none", "--lora", f"{file}:-0.5", "--lora", str(file)]

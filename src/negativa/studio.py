@@ -150,7 +150,11 @@ class Studio:
             reproducible=self._reproducible,
             embeddings={name: digest for _, words in texts_of(recipe) for name, digest in self.denoiser.learned(words).items()},
             adapters=self._adapters(recipe),
-            loras={Path(file).stem: self.denoiser.lora(file).hash for file, weight in recipe.loras if weight != 0},
+            loras={
+                Path(file).stem: self.denoiser.lora(file).hash
+                for file, weight in (*recipe.loras, *recipe.weaker_loras)
+                if weight != 0
+            },
             versions=_versions(),
             device=self.denoiser.device,
             dtype=self.denoiser.dtype,

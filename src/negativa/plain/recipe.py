@@ -36,11 +36,12 @@ class Recipe:
     "adjective" are published ones. `nothing` says what stands where no text is given. `width` and `height` are pixels.
     `scale`, `nothing`, `width`, `height` and `model` may be None: the studio's model fills them in (`scale` for rules that have
     one).
-    `weaker` is the model that rules like autoguidance move away from: a name, folder, file or hub id. Names of rules, knobs,
+    `weaker` is what rules like autoguidance move away from: another model by its name, folder, file or hub id, or this one
+    with LoRAs, weighed as in `loras`, in the place of the recipe's own. Names of rules, knobs,
     wrappers and models are checked by the studio, which knows them. `syntax` says how weights and schedules are written in
     the texts, `emphasis` what weights do there; None is what belongs to the syntax. `embeddings` are files, or folders of
     them, whose names are words of the texts. `loras` are LoRA files that change the model in every pass, each with a weight
-    from -10 to 10, 1 if it is not given; a weaker model is not changed.
+    from -10 to 10, 1 if it is not given; another, weaker model is not changed.
     Raises `InputError` for a value of the wrong type or out of range.
     """
 
@@ -58,7 +59,7 @@ class Recipe:
     width: int | None
     height: int | None
     model: str | None
-    weaker: str | None
+    weaker: str | tuple[tuple[str, float], ...] | None
     syntax: str
     emphasis: Emphasis | None
     images: tuple[Image, ...]
@@ -82,7 +83,7 @@ class Recipe:
         width: int | None = None,
         height: int | None = None,
         model: str | None = None,
-        weaker: str | None = None,
+        weaker: Weighed = None,
         syntax: str = "a1111",
         emphasis: Emphasis | None = None,
         images: Images = None,
@@ -100,7 +101,7 @@ class Recipe:
             "window": windows.window(window),
             "nothing": None if nothing is None else Nothing(nothing).kind,
             "model": None if model is None else text("model", model),
-            "weaker": None if weaker is None else text("weaker", weaker),
+            "weaker": text("weaker", weaker) if isinstance(weaker, str) else weighed(weaker) or None,
             "syntax": one_of("syntax", syntax, SYNTAXES),
             "emphasis": None if emphasis is None else one_of("emphasis", emphasis, EMPHASES),
             "images": _images(images),
@@ -128,6 +129,7 @@ class Recipe:
         values["window"] = list(self.window)
         values["embeddings"] = list(self.embeddings)
         values["loras"] = [list(one) for one in self.loras]
+        values["weaker"] = [list(one) for one in self.weaker_loras] or self.weaker
         return values
 
     def to_json(self) -> str:
@@ -150,6 +152,11 @@ class Recipe:
         except (ValueError, RecursionError) as error:
             raise InputError(f"recipe: the text is not JSON ({error}); allowed: what Recipe.to_json writes") from error
         return cls.from_dict(values)
+
+    @property
+    def weaker_loras(self) -> tuple[tuple[str, float], ...]:
+        """The LoRAs that this model has where it is the weaker one; none where that is another model."""
+        return self.weaker if isinstance(self.weaker, tuple) else ()
 
     @property
     def hash(self) -> str:

@@ -80,14 +80,15 @@ def blended(name: str, named: Mapping[str, Blend], predictions: Mapping[str, Any
 @lru_cache(maxsize=1024)
 def _passes(recipe: Recipe, step: int) -> tuple[tuple[str, Blend], ...]:
     nothing = Nothing(recipe.nothing or "empty")
-    loras = tuple((path, weight) for path, weight in recipe.loras if weight != 0)
+    loras, theirs = (tuple(one for one in some if one[1] != 0) for some in (recipe.loras, recipe.weaker_loras))
+    other = recipe.weaker if isinstance(recipe.weaker, str) else None
 
     def blend(field: str, text: str) -> Blend:
         clauses = read(text, recipe.syntax, step, recipe.steps)
         return tuple((replace(_pass(field, one, recipe, nothing), loras=loras), one.weight) for one in clauses)
 
     positive = blend("prompt", recipe.prompt)
-    weaker = tuple((replace(one, model=recipe.weaker, loras=()), weight) for one, weight in positive)
+    weaker = tuple((replace(one, model=other, loras=theirs), weight) for one, weight in positive)
     named = [(POSITIVE, positive), (WORSE, positive), (WEAKER, weaker), (NOTHING, ((Pass(nothing, loras=loras), 1.0),))]
     return (*named, *((negative(i), blend("negative", one.text)) for i, one in enumerate(recipe.negative)))
 

@@ -10,6 +10,7 @@ import typer
 
 from negativa.apps.cli import compare, options
 from negativa.apps.cli.screen import say
+from negativa.apps.cli.texts import parse_weaker
 from negativa.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +56,14 @@ def ablate(
     from negativa.experiments.page import PICTURES
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    settings |= {"model": model, "weaker": weaker, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
+    settings |= {
+        "model": model,
+        "weaker": parse_weaker(weaker),
+        "syntax": syntax,
+        "emphasis": emphasis,
+        "width": width,
+        "height": height,
+    }
     base = compare.recipe_of(prompt, window, knob, wrap, **settings)
     folder = compare.folder_of("ablate", prompt, out, overwrite)
     make = Here(device=device, dtype=dtype, reproducible=reproducible)

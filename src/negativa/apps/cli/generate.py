@@ -15,7 +15,7 @@ import typer
 from negativa.apps.cli import options
 from negativa.apps.cli.images import parse_adapters, parse_image, together
 from negativa.apps.cli.screen import progress, say
-from negativa.apps.cli.texts import parse_lora, understood
+from negativa.apps.cli.texts import parse_lora, parse_weaker, understood
 from negativa.errors import InputError
 from negativa.plain.knobs import KNOBS
 from negativa.plain.recipe import Recipe
@@ -80,7 +80,7 @@ def generate(
         "width": width,
         "height": height,
         "model": model,
-        "weaker": weaker,
+        "weaker": parse_weaker(weaker),
         "syntax": syntax,
         "emphasis": emphasis,
         "embeddings": embeddings,

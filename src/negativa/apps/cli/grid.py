@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from negativa.apps.cli import compare, options
+from negativa.apps.cli.texts import parse_weaker
 from negativa.errors import InputError
 
 
@@ -54,7 +55,14 @@ def grid(
         return tuple(Addition(*(part.strip() for part in text.split("=", 1))) for text in given)
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    settings |= {"model": model, "weaker": weaker, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
+    settings |= {
+        "model": model,
+        "weaker": parse_weaker(weaker),
+        "syntax": syntax,
+        "emphasis": emphasis,
+        "width": width,
+        "height": height,
+    }
     base = compare.recipe_of(prompt, window, knob, wrap, **settings)
     rows, columns = additions("row", row, ROWS), additions("column", column, COLUMNS)
     tables = lay_grid(base, compare.seeds_of(seed), rows, columns, placebo)  # type: ignore[arg-type]

@@ -39,7 +39,9 @@ Nothing = Annotated[
 Width = Annotated[int | None, typer.Option(help=KNOBS["width"].help)]
 Height = Annotated[int | None, typer.Option(help=KNOBS["height"].help)]
 Model = Annotated[str | None, typer.Option(help="terrarium, exact, a folder, a .safetensors file, or a hub id.")]
-Weaker = Annotated[str | None, typer.Option(metavar="MODEL", help="Model that rules like autoguidance move away from.")]
+Weaker = Annotated[
+    str | None, typer.Option(metavar="MODEL|lora=FILE[:WEIGHT]", help="What rules like autoguidance move away from.")
+]
 Syntax = Annotated[str | None, typer.Option(help="How weights are written: a1111, comfy, compel, or plain for none.")]
 Emphasis = Annotated[str | None, typer.Option(help="What weights do: original, no-norm or comfy.")]
 Literal = Annotated[bool, typer.Option("--literal", help="Leave “without a hat” in the prompt; else it is a negative.")]

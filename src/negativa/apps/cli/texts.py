@@ -67,3 +67,8 @@ def parse_lora(text: str) -> tuple[str, float]:
     """A LoRA as written on the command line: FILE or FILE:WEIGHT; what is a file's name as it stands is taken whole."""
     found = None if Path(text).is_file() else LORA.fullmatch(text)
     return (found["file"], float(found["weight"])) if found else (text, 1.0)
+
+
+def parse_weaker(text: str | None) -> str | list[tuple[str, float]] | None:
+    """What to move away from as written on the command line: a model, or a LoRA as in `parse_lora` after lora=."""
+    return [parse_lora(text.removeprefix("lora="))] if text and text.startswith("lora=") else text
