@@ -58,11 +58,18 @@ class TestTargets:
         c, n, u, e = (torch.full((2, 1, 1), float(value)) for value in (1, 2, 5, 11))
         said = {"positive": c, "negative 0": n, "nothing": u, "concept": e}
         values = [
-            Goal(kind, "x", s).targets(said, 3.0)[:, 0, 0, 0].tolist() for kind, s in (("negative", 3.0), ("erase", None))
+            Goal(kind, "x", scale).target(said, 3.0).unique().tolist()
+            for kind, scale in (("negative", 3.0), ("erase", None), ("slider", None))
         ]
-        assert values == [[2 + 3 * (1 - 2)], [5 - (1 - 5)]]
-        assert Goal("slider", "x").targets(said, 3.0)[:, 0, 0, 0].tolist() == [1 + (11 - 5), 1 - (11 - 5)]
-        assert Goal("negative", "").targets({"positive": c, "nothing": u}, 3.0).flatten().tolist() == [5 + 3 * (1 - 5)] * 2
+        assert values == [[2 + 3 * (1 - 2)], [5 - (1 - 5)], [1 + (11 - 5)]]
+        assert Goal("negative", "").target({"positive": c, "nothing": u}, 3.0).unique().tolist() == [5 + 3 * (1 - 5)]
+
+    def test_weights_that_are_learned(self) -> None:
+        rng = np.random.default_rng(0)
+        drawn = [[goal.weight(rng) for _ in range(200)] for goal in (MUSTACHE, Goal("slider", "x"))]
+        assert set(drawn[0]) == {1.0} and set(drawn[1]) == {1.0, -1.0}
+        every = [replace(MUSTACHE, any_scale=True).weight(rng) for _ in range(200)]
+        assert 0 < min(every) < 0.05 and 0.95 < max(every) <= 1
 
     def test_the_walk_is_guided_and_the_target_is_its_prediction(
         self, pipeline: StableDiffusionPipeline, tmp_path: Path
@@ -77,8 +84,8 @@ class TestTargets:
                 pipeline.unet(rows["latents"], rows["timesteps"], states.expand(len(rows["latents"]), -1, -1)).sample
                 for states in (pipeline.encode_prompt(text, "cpu", 1, False)[0] for text in (PROMPTS[0], MUSTACHE.text))
             )
-        torch.testing.assert_close(rows["targets"][:, 0], n + 4 * (c - n), rtol=0, atol=1e-4)
-        torch.testing.assert_close(rows["moved"], (3 * (c - n)).square().mean((1, 2, 3)), rtol=1e-2, atol=1e-6)
+        torch.testing.assert_close(rows["targets"], n + 4 * (c - n), rtol=0, atol=1e-4)
+        torch.testing.assert_close(rows["alone"], c, rtol=0, atol=1e-4)
 
 
 class TestLearning:
@@ -92,6 +99,14 @@ class TestLearning:
         assert one.distance < 0.7 * placebo.distance
         page = done.card.read_text()
         assert "two passes" in page and "placebo" in page and "seconds a picture" in page and "mustache, glasses" in page
+
+    def test_any_scale(self, folder: Path, tmp_path: Path) -> None:
+        """The weight of the LoRA is the scale: at 0.5 it comes nearer to guidance half the way than to the whole."""
+        goal = replace(MUSTACHE, any_scale=True)
+        done = baked(few(folder, tmp_path / "a.safetensors", goal=goal, steps=150, batch=8, learning_rate=1e-2))
+        _, whole, placebo, half_way, half = done.figures
+        assert (half_way.rows, half.rows) == (8, 4) and half.arm == "baked, at weight 0.5"
+        assert whole.distance < 0.7 * placebo.distance and half.distance < 0.7 * half_way.distance
 
     def test_a_slider_goes_both_ways(self, folder: Path, tmp_path: Path) -> None:
         done = baked(few(folder, tmp_path / "a.safetensors", goal=Goal("slider", "hat"), steps=10))
@@ -189,6 +204,7 @@ class TestRefused:
             ({"prompts": ()}, "prompts: none"),
             ({"goal": Goal("erase", "hat")}, "learns from the concept alone"),
             ({"goal": Goal("slider", "hat"), "full": True}, "full: given for a slider"),
+            ({"goal": replace(MUSTACHE, any_scale=True), "full": True}, "full: given with any_scale"),
             ({"prompts": ("a AND b",)}, "prompts: 'a AND b' is more than one condition"),
             ({"goal": Goal("negative", "[a:b:0.5]", 3.0)}, "negative: .* is more than one condition"),
             ({"goal": Goal("negative", PROMPTS[2], 3.0), "prompts": PROMPTS[2:]}, "changes nothing"),
@@ -204,7 +220,12 @@ class TestRefused:
 
     @pytest.mark.parametrize(
         ("values", "said"),
-        [(("erase", " "), "erase: "), (("slider", "x", 3.0), "scale: 3 was given"), (("negative", "x", 1.0), "prompt alone")],
+        [
+            (("erase", " "), "erase: "),
+            (("slider", "x", 3.0), "scale: 3 was given"),
+            (("negative", "x", 1.0), "prompt alone"),
+            (("slider", "x", None, True), "any_scale"),
+        ],
     )
     def test_goals(self, values: tuple, said: str) -> None:
         with pytest.raises(InputError, match=said):

@@ -7,6 +7,7 @@ finished is kept in a folder, and a run that was stopped goes on from there.
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from mixture import lines
@@ -14,7 +15,7 @@ from pictures import Cell, cases, cells
 from rich.progress import track
 from ways import WEIGHTS, ways
 
-from negativa.experiments.making import Here
+from negativa.experiments.workers import Processes
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -24,12 +25,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=40, help="of each attribute")
     parser.add_argument("--attributes", type=int, default=20)
     parser.add_argument("--kept", type=Path, default=Path("frontier"), help="folder of what is finished")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that draw side by side")
     given = parser.parse_args()
     given.kept.mkdir(exist_ok=True)
-    make, seeds = Here(), range(2000, 2000 + given.seeds)
-    chosen, compared = cases(make, given.attributes, range(1900, 1940)), ways()
-    every = cells(make, compared, chosen, seeds, given.kept)
-    found = list(track(every, "rules", total=len(compared) * len(WEIGHTS)))
+    compared, seeds = ways(), range(2000, 2000 + given.seeds)
+    with Processes(given.workers) as make:
+        chosen = cases(make, given.attributes, range(1900, 1940))
+        every = cells(make, compared, chosen, seeds, given.kept)
+        found = list(track(every, "rules", total=len(compared) * len(WEIGHTS)))
     page = ["# The frontier", "", "Written by `make frontier`. Every rule is at its defaults.", "", *lines()]
     page += on_terrarium(found, chosen, given.seeds)
     chart(found, DOCS / "frontier.png")

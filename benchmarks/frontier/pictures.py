@@ -11,7 +11,7 @@ import numpy as np
 from ways import WEIGHTS, Way
 
 from negativa import Negative, Recipe
-from negativa.experiments.making import Here
+from negativa.experiments.making import Maker
 from negativa.experiments.statistics import Estimate, mean
 from negativa.language.files import whole
 from negativa.measures import Shot, build
@@ -51,7 +51,7 @@ class Cell:
         return mine != theirs and all(a >= b for a, b in zip(mine, theirs, strict=True))
 
 
-def cases(make: Here, number: int, seeds: Sequence[int]) -> list[Case]:
+def cases(make: Maker, number: int, seeds: Sequence[int]) -> list[Case]:
     """Prompts, and the attributes that appear most often in their pictures when nobody asks for them."""
     found: list[tuple[float, Case]] = []
     for name, scene in SCENES.items():
@@ -68,7 +68,7 @@ def cases(make: Here, number: int, seeds: Sequence[int]) -> list[Case]:
     return [case for _, case in found[:number]]
 
 
-def cells(make: Here, ways: Sequence[Way], chosen: Sequence[Case], seeds: Sequence[int], folder: Path) -> Iterator[Cell]:
+def cells(make: Maker, ways: Sequence[Way], chosen: Sequence[Case], seeds: Sequence[int], folder: Path) -> Iterator[Cell]:
     """Every way at every strength; a cell that lies in the folder is read instead of made."""
     for way in ways:
         files = {weight: folder / f"{way.name} {weight:g}.json".replace(":", " ") for weight in WEIGHTS}
@@ -82,7 +82,7 @@ def cells(make: Here, ways: Sequence[Way], chosen: Sequence[Case], seeds: Sequen
         yield from (Cell(**json.loads(file.read_text())) for file in files.values())
 
 
-def measured(make: Here, way: Way, weight: float, before: dict[Case, list], seeds: Sequence[int]) -> Cell:
+def measured(make: Maker, way: Way, weight: float, before: dict[Case, list], seeds: Sequence[int]) -> Cell:
     """A way at a strength, against the same way without a negative."""
     removed, kept, rows, shots = list[float](), list[float](), list[int](), list[Shot]()
     for case, first in before.items():
@@ -103,7 +103,7 @@ def recipes_of(way: Way, case: Case, weight: float, seeds: Sequence[int]) -> lis
     return [Recipe(case[0], negative, seed, **({"steps": STEPS} | way.fields)) for seed in seeds]
 
 
-def drawn(make: Here, recipes: list[Recipe]) -> list[tuple]:
+def drawn(make: Maker, recipes: list[Recipe]) -> list[tuple]:
     """Pictures and the rows they asked for, in the order of the recipes."""
     made = sorted(make(recipes), key=lambda one: one.index)
     failures = [one.failure for one in made if one.failure]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from negativa.rules import RULES, WRAPPERS
+from negativa import Recipe
+from negativa.rules import RULES, WRAPPERS, Rule, build
 
 WEIGHTS = (0.5, 1.0, 2.0)  # of the negative: a strength that every rule knows
 
@@ -19,11 +20,11 @@ class Way:
 
 
 def ways() -> list[Way]:
-    """Every rule and preset as it is, cfg in every wrapper, and settings that are meant to cost little.
+    """Every rule and preset as it is, those of equal numbers once, cfg in every wrapper, and settings meant to cost little.
 
     Not among them: `none`, which hears no negative, and `autoguidance`, for which terrarium has no weaker model.
     """
-    found: list[Way] = []
+    found, seen = list[Way](), list[Rule]()
     for name, kind in RULES.items():
         if name in ("none", "autoguidance"):
             continue
@@ -31,7 +32,9 @@ def ways() -> list[Way]:
         for preset in ("", *getattr(kind, "PRESETS", ())):
             rule = f"{name}:{preset}".rstrip(":")
             given = {"rule": rule} if sampler == "euler_a" else {"rule": rule, "sampler": sampler}
-            found.append(Way(rule if sampler == "euler_a" else f"{rule}, {sampler}", given))
+            if (built := build(Recipe(scale=2.0, **given))) not in seen:
+                seen.append(built)
+                found.append(Way(rule if sampler == "euler_a" else f"{rule}, {sampler}", given))
     found += [Way(f"cfg, {name}", {"wrappers": (name,)}) for name in WRAPPERS]
     found.append(Way("cfg, ddim", {"sampler": "ddim"}))  # beside cfg_pp, which cannot have the others' sampler
     found += [Way(f"{rule} at scale 1", {"rule": rule, "scale": 1.0}) for rule in ("nag", "vsf", "ong")]

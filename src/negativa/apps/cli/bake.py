@@ -20,6 +20,9 @@ def bake(
         str | None, typer.Option("--negative", "-n", help='What not to draw; "" bakes guidance without a negative.')
     ] = None,
     scale: options.Scale = None,
+    any_scale: Annotated[
+        bool, typer.Option("--any-scale", help="Learn all scales from 1 to that one: --lora FILE:0.5 is half way between.")
+    ] = False,
     erase: Annotated[
         str | None, typer.Option(help="Instead of a negative: a concept that its own prompt no longer draws.")
     ] = None,
@@ -61,7 +64,7 @@ def bake(
 
     from negativa.training.bake import Baked, Goal, Settings, run
 
-    goal = Goal(kind, parse_negative(text).text if kind == "negative" else text, scale)
+    goal = Goal(kind, parse_negative(text).text if kind == "negative" else text, scale, any_scale)
     known = {name: value for name, value in given.items() if value is not None}
     for event in parts(run(Settings(goal, out, full=full, overwrite=overwrite, **known))):
         if isinstance(event, Baked):

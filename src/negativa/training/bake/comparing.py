@@ -22,11 +22,19 @@ Changed = Callable[[Recipe], Recipe]
 
 
 @dataclass(frozen=True)
+class Arm:
+    """What is drawn in the place of a recipe, and the arm that its pictures are measured from, the first if None."""
+
+    change: Changed
+    like: str | None = None
+
+
+@dataclass(frozen=True)
 class Figure:
     """What an arm is like.
 
     `rows` of the network and `seconds` a picture; `distance` is the mean over pictures of |x - y| / |y|, x its latents, y
-    those of the first arm; `presence` is how often terrarium's reader finds each attribute, from 0 to 1.
+    those of the arm that it is measured from; `presence` is how often terrarium's reader finds each attribute, from 0 to 1.
     """
 
     arm: str
@@ -36,21 +44,26 @@ class Figure:
     presence: Mapping[str, float] = field(default_factory=dict)
 
 
-def arms_of(goal: Goal, lora: Path | None) -> dict[str, Changed]:
-    """What each arm draws in the place of the recipe that a goal walks by; the first is what others are measured from.
+def arms_of(goal: Goal, lora: Path | None) -> dict[str, Arm]:
+    """What each arm draws in the place of the recipe that a goal walks by.
 
     `lora` is the file of what was baked, None if it is in the weights themselves.
     """
 
-    def with_lora(weight: float) -> Changed:
+    def with_lora(weight: float, like: str | None = None) -> Arm:
         loras = () if lora is None else ((lora, weight),)
         if goal.kind == "negative":
-            return lambda recipe: recipe.replace(negative=(), scale=None, rule="none", loras=loras)
-        return lambda recipe: recipe.replace(loras=loras)
+            return Arm(lambda recipe: recipe.replace(negative=(), scale=None, rule="none", loras=loras), like)
+        return Arm(lambda recipe: recipe.replace(loras=loras), like)
 
     match goal.kind:
         case "negative":
-            return {"two passes": lambda recipe: recipe, "baked": with_lora(1.0), "placebo": with_lora(0.0)}
+            arms = {"two passes": Arm(lambda recipe: recipe), "baked": with_lora(1.0), "placebo": with_lora(0.0)}
+            if goal.any_scale:
+                half = "two passes, half the way from scale 1"
+                arms |= {half: Arm(lambda recipe: recipe.replace(scale=(1 + (recipe.scale or 1)) / 2))}
+                arms |= {"baked, at weight 0.5": with_lora(0.5, half)}
+            return arms
         case "erase":
             return {"placebo": with_lora(0.0), "erased": with_lora(1.0)}
         case "slider":
@@ -65,21 +78,21 @@ def attributes_of(text: str, model: str) -> list[str]:
 
 
 def compare(
-    arms: Mapping[str, tuple[Studio, Changed]], recipes: Sequence[Recipe], attributes: Sequence[str]
+    arms: Mapping[str, tuple[Studio, Arm]], recipes: Sequence[Recipe], attributes: Sequence[str]
 ) -> Generator[Progress, None, list[Figure]]:
     """Draw the recipes in every arm, and tell of it. Recipes are complete."""
     drawn: dict[str, list[Result]] = {name: [] for name in arms}
     seconds = dict.fromkeys(arms, 0.0)
-    for studio, changed in arms.values():
-        studio.generate(changed(recipes[0]))  # the first picture is slow, and not counted
+    for studio, arm in arms.values():
+        studio.generate(arm.change(recipes[0]))  # the first picture is slow, and not counted
     for begin in range(0, len(recipes), TURN):
-        for name, (studio, changed) in arms.items():
+        for name, (studio, arm) in arms.items():
             started = time.perf_counter()
-            made = list(studio.generate_many([changed(one) for one in recipes[begin : begin + TURN]]))
+            made = list(studio.generate_many([arm.change(one) for one in recipes[begin : begin + TURN]]))
             seconds[name] += time.perf_counter() - started
             drawn[name] += sorted(made, key=lambda one: one.index)
         yield Progress("compare", min(begin + TURN, len(recipes)), len(recipes))
-    first = next(iter(drawn.values()))
+    likes = {name: drawn[arm.like or next(iter(arms))] for name, (_, arm) in arms.items()}
     return [
         Figure(
             arm=name,
@@ -88,7 +101,7 @@ def compare(
             distance=_mean(
                 [
                     float((one.latents - like.latents).norm() / like.latents.norm())
-                    for one, like in zip(mine, first, strict=True)
+                    for one, like in zip(mine, likes[name], strict=True)
                 ]
             ),
             presence=_presence(mine, attributes),
@@ -100,14 +113,14 @@ def compare(
 def card(title: str, figures: Sequence[Figure], count: int, about: Mapping[str, object]) -> str:
     """The figures as a page of Markdown."""
     names = list(figures[0].presence)
-    heads = ["arm", "rows a picture", "seconds a picture", f"distance from {figures[0].arm}", *names]
+    heads = ["arm", "rows a picture", "seconds a picture", "distance", *names]
     lines = [f"# {title}", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for one in figures:
         shares = [f"{one.presence[name]:.0%}" for name in names]
         cells = [one.arm, f"{one.rows:g}", f"{one.seconds:.3f}", f"{one.distance:.3f}", *shares]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", f"{count} pictures an arm, the same prompts and seeds in each, drawn in turns of {TURN}."]
-    lines += ["The distance is that of latents, relative to their norm."]
+    lines += [f"The distance is that of latents, relative to their norm, from those of {figures[0].arm}, or half the way."]
     if names:
         lines += ["A share is of the pictures in which terrarium's reader finds the attribute."]
     return "\n".join([*lines, "", *(f"- {name}: {value}" for name, value in about.items()), ""])

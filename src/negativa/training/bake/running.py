@@ -77,7 +77,7 @@ def _run(settings: Settings) -> Iterator[Progress | Baked]:
     learning = train(
         "bake",
         student.learned,
-        loss_of(student, places, conditions, goal.signs, settings.batch, room),
+        loss_of(student, places, conditions, goal, settings.batch, room),
         folder,
         steps=settings.steps,
         minutes=settings.minutes,
@@ -90,7 +90,7 @@ def _run(settings: Settings) -> Iterator[Progress | Baked]:
         write_unet(student, settings.out)
     else:
         write_lora(student, settings.out, settings.layout, told)
-    arms = {name: (studio, change) for name, change in arms_of(goal, None if settings.full else settings.out).items()}
+    arms = {name: (studio, arm) for name, arm in arms_of(goal, None if settings.full else settings.out).items()}
     if settings.full:
         trained = UNet2DConditionModel.from_pretrained(settings.out, torch_dtype=denoiser.unet.dtype).to(denoiser.unet.device)
         name = "baked" if goal.kind == "negative" else "erased"

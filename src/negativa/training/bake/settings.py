@@ -61,6 +61,8 @@ class Settings:
             raise InputError("dtype: 'float16' was given, in which small gradients vanish; allowed: float32, bfloat16")
         if self.goal.kind == "slider" and self.full:
             raise InputError("full: given for a slider, which is a LoRA of any weight; allowed: a negative, or erase")
+        if self.goal.any_scale and self.full:
+            raise InputError("full: given with any_scale, which is the weight of a LoRA; allowed: without it")
         if self.goal.kind == "erase" and self.prompts:
             raise InputError("prompts: given with erase, which learns from the concept alone; allowed: none")
         if self.goal.kind != "erase" and self.model != "terrarium" and not self.prompts:
@@ -95,6 +97,7 @@ def about(settings: Settings, denoiser: LatentDiffusion, recipe: Recipe) -> dict
         "goal": settings.goal.kind,
         "text": settings.goal.text,
         "scale": recipe.scale,
+        "any scale": settings.goal.any_scale,
         "model": settings.model,
         "family": denoiser.family,
         "model hash": denoiser.hash,

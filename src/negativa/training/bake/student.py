@@ -23,6 +23,7 @@ from negativa.denoisers.latent import LatentDiffusion
 from negativa.errors import OutputError
 from negativa.language.files import whole
 from negativa.plain.conditions import Condition
+from negativa.training.bake.goal import Goal
 from negativa.training.bake.walks import Places
 
 LAYOUTS: Final = ("diffusers", "kohya")
@@ -80,18 +81,19 @@ class Student:
 
 
 def loss_of(
-    student: Student, places: Places, conditions: Sequence[Condition], signs: Sequence[float], batch: int, room: int
+    student: Student, places: Places, conditions: Sequence[Condition], goal: Goal, batch: int, room: int
 ) -> Callable[[nn.Module, np.random.Generator, float], Tensor]:
-    """The share of the change that is not learned, over `batch` places by chance, at one of the weights by chance."""
-    weights = places.weights
+    """The share of the change that is not learned, over `batch` places by chance, at a weight that the goal draws."""
+    counts = places.weights
 
     def loss(_: nn.Module, rng: np.random.Generator, __: float) -> Tensor:
-        rows, sign = torch.from_numpy(rng.integers(len(weights), size=batch)), int(rng.integers(len(signs)))
-        student.weigh(signs[sign])
+        rows, weight = torch.from_numpy(rng.integers(len(counts), size=batch)), goal.weight(rng)
+        student.weigh(weight)
         read = [conditions[i] for i in places.prompts[rows]]
         predicted = student.predict(places.latents[rows], places.timesteps[rows], read, room)
-        errors = (predicted - places.targets[rows, sign].to(predicted.device)).square().mean((1, 2, 3))
-        return (errors * weights[rows].to(predicted.device)).mean()
+        wanted = places.alone[rows].lerp(places.targets[rows], weight)
+        errors = (predicted - wanted.to(predicted.device)).square().mean((1, 2, 3))
+        return (errors * counts[rows].to(predicted.device)).mean()
 
     return loss
 

@@ -32,15 +32,19 @@ class Places:
     """Rows that a sampler went through.
 
     `latents` (rows, channels, height, width) as the network saw them, at `timesteps`, under the prompts numbered `prompts`;
-    `targets` (rows, signs, channels, height, width). `moved` is the mean square of what the first of them changes in the
-    prediction under the prompt alone.
+    `alone` is the prediction under the prompt alone and `targets` what is to be learned at weight 1, shaped as the latents.
     """
 
     latents: Tensor
     timesteps: Tensor
     prompts: Tensor
+    alone: Tensor
     targets: Tensor
-    moved: Tensor
+
+    @property
+    def moved(self) -> Tensor:
+        """The mean square of what a target changes in the prediction under the prompt alone, (rows,)."""
+        return (self.targets - self.alone).square().mean((1, 2, 3))
 
     @property
     def weights(self) -> Tensor:
@@ -85,14 +89,13 @@ def _walked(
 
     def keep(index: int, ask: Ask, answers: dict[str, Tensor]) -> None:
         recipe = recipes[index]
-        targets = goal.targets(answers, recipe.scale or 1.0)
         rows[index].append(
             {
                 "latents": ask.latents,
                 "timesteps": torch.tensor(ask.timestep),
                 "prompts": torch.tensor(prompts.index(recipe.prompt)),
-                "targets": targets,
-                "moved": (targets[0] - answers[POSITIVE]).square().mean(),
+                "alone": answers[POSITIVE],
+                "targets": goal.target(answers, recipe.scale or 1.0),
             }
         )
 
