@@ -60,11 +60,24 @@ def plus(width: int = 32, inner: int = 16, tokens: int = 3) -> dict[str, Tensor]
 
 
 def face(width: int = 32) -> dict[str, Tensor]:
-    """FaceID, which reads no picture."""
-    return _drawn({"proj.0.weight": (64, 32), "proj.2.weight": (4 * width, 64), "norm.weight": (width,), "norm.bias": (width,)})
+    """FaceID, which reads 32 numbers of a face."""
+    shapes: dict[str, tuple[int, ...]] = {"proj.0.weight": (64, 32), "proj.0.bias": (64,), "proj.2.weight": (4 * width, 64)}
+    return _drawn(shapes | {"proj.2.bias": (4 * width,), "norm.weight": (width,), "norm.bias": (width,)})
 
 
 PROJECTIONS = {"base": base, "plus": plus, "full": full}
+
+
+def face_lora(unet: UNet2DConditionModel, rank: int = 2) -> dict[str, Tensor]:
+    """What FaceID changes in all attention."""
+    chance, found = torch.Generator().manual_seed(5), {}
+    for i, name in enumerate(unet.attn_processors):
+        layer = unet.get_submodule(name.removesuffix(".processor"))
+        for part, module in (("to_q", layer.to_q), ("to_k", layer.to_k), ("to_v", layer.to_v), ("to_out", layer.to_out[0])):
+            out, inner = module.weight.shape
+            found[f"{i}.{part}_lora.down.weight"] = torch.randn(rank, inner, generator=chance) / 4
+            found[f"{i}.{part}_lora.up.weight"] = torch.randn(out, rank, generator=chance) / 4
+    return found
 
 
 def written(path: Path, projection: dict[str, Tensor], layers: dict[str, Tensor]) -> Path:

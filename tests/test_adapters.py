@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -133,7 +134,7 @@ class TestOutcome:
     @pytest.fixture
     def adapter(self, attn) -> Adapter:
         k, v = drawn(*attn.to_k.weight.shape, seed=5) / 4, drawn(*attn.to_v.weight.shape, seed=6) / 4
-        return Adapter("base", "base", "", torch.nn.Identity(), {attn: (k, v)})
+        return Adapter("base", "base", "", torch.nn.Identity(), {attn: (k, v)}, 1, {})
 
     def rows(self, adapter: Adapter, small: float = 0.2) -> list[list[Picture]]:
         one, two = Picture(adapter, self.first, 0.8), Picture(adapter, self.second, small)
@@ -229,7 +230,7 @@ class TestFiles:
         if how == "a model":
             return files.written(path, {}, {}) if layers.clear() else self._model(path)
         changes = {
-            "face": lambda: projection.clear() or projection.update(files.face()),
+            "face plus": lambda: projection.update({"perceiver_resampler.proj_in.weight": projection.pop("proj.weight")}),
             "odd": lambda: projection.clear() or projection.update({"x": torch.ones(2)}),
             "nan": lambda: layers["1.to_k_ip.weight"].fill_(float("nan")),
         }
@@ -246,8 +247,8 @@ class TestFiles:
             ("cut off", "is damaged, or no .safetensors file"),
             ("cut off .bin", "damaged|cut off"),
             ("a model", "it has no 'image_proj'; allowed: an IP-Adapter"),
-            ("face", "FaceID.*a face's embedding in the place of a picture"),
-            ("odd", "an 'image_proj' of 1 values that is not known"),
+            ("face plus", "is a FaceID Plus adapter, which reads a face twice; allowed: .* FaceID"),
+            ("odd", "an unknown 'image_proj' of 1 values"),
             ("nan", "no finite numbers"),
         ],
     )
@@ -283,6 +284,84 @@ class TestFiles:
         path = files.written(tmp_path / "x.safetensors", projection, dict(sound.layers))
         with pytest.raises(InputError, match="its 'image_proj' is not whole"):
             negativa.load(str(folder), adapters=[path]).complete(BASE.replace(images=Image(SHOWN, "plus")))
+
+
+class TestFaces:
+    """FaceID: a face's embedding in the place of a picture, and a LoRA that comes with it."""
+
+    FACE, OTHER = (np.random.default_rng(i).standard_normal(32).astype(np.float32) for i in (1, 2))
+
+    @pytest.fixture(scope="class", params=[True, False], ids=["with LoRA", "without"])
+    def pair(self, request, folder: Path, tmp_path_factory: pytest.TempPathFactory):
+        """Our studio and diffusers' pipeline on the same file."""
+        pipeline = StableDiffusionPipeline.from_pretrained(folder)
+        layers = files.keys_and_values(pipeline.unet) | (files.face_lora(pipeline.unet) if request.param else {})
+        path = files.written(tmp_path_factory.mktemp("faces") / "faceid.bin", files.face(), layers)
+        pipeline.load_ip_adapter(str(path.parent), subfolder="", weight_name=path.name, image_encoder_folder=None)
+        pipeline.set_progress_bar_config(disable=True)
+        return negativa.load(str(folder), adapters=[path]), pipeline
+
+    def embeds(self, *faces: np.ndarray) -> dict[str, list[Tensor]]:
+        return {"ip_adapter_image_embeds": [torch.from_numpy(np.stack(faces))[:, None]]}
+
+    def test_parity(self, pair, tmp_path: Path) -> None:
+        studio, pipeline = pair
+        np.save(tmp_path / "face.npy", self.FACE)
+        recipe = BASE.replace(images=Image(tmp_path / "face.npy", "face", 0.7))
+        made = studio.generate(recipe)
+        same(made.latents, expected(pipeline, recipe, 0.7, **self.embeds(np.zeros_like(self.FACE), self.FACE)))
+        again = BASE.replace(images=Image(self.FACE, "faceid", 0.7))
+        torch.testing.assert_close(studio.generate(Recipe.from_json(again.to_json())).latents, made.latents, rtol=0, atol=0)
+        away = again.replace(negative=Negative(Image(self.OTHER, "faceid"), 0.7))
+        same(studio.generate(away).latents, expected(pipeline, recipe, 0.7, **self.embeds(self.OTHER, self.FACE)))
+
+    def test_weight_0_and_the_next_picture_know_nothing_of_it(self, pair, folder: Path) -> None:
+        studio, _ = pair
+        before = insides(studio.denoiser.unet)
+        studio.generate(BASE.replace(images=Image(self.FACE, "face")))
+        plain = negativa.load(str(folder)).generate(BASE).latents
+        for recipe in (BASE, BASE.replace(images=Image(self.FACE, "face", 0.0))):
+            assert torch.equal(studio.generate(recipe).latents, plain)
+        assert insides(studio.denoiser.unet) == before
+
+    def test_refused(self, pair, seeing) -> None:
+        studio, _ = pair
+        with pytest.raises(InputError, match="is a picture; 'face' reads a face's embedding"):
+            studio.complete(BASE.replace(images=Image(SHOWN, "face")))
+        with pytest.raises(InputError, match="is a face's embedding; 'plus' reads pictures"):
+            seeing.complete(BASE.replace(images=Image(self.FACE, "plus")))
+        with pytest.raises(InputError, match="a face of 31 numbers was given; 'face' reads 32"):
+            studio.complete(BASE.replace(images=Image(self.FACE[:31], "face")))
+        with pytest.raises(InputError, match="no_image: 'noise' was given"):
+            studio.generate(BASE.replace(images=Image(self.FACE, "face"), no_image="noise"))
+
+    @pytest.mark.parametrize(
+        "how", ["whole numbers", "several rows", "nan", "objects", "text", "empty", "folder", "large", "none"]
+    )
+    def test_what_is_no_face_is_said(self, tmp_path: Path, how: str) -> None:
+        path = tmp_path / "x.npy"
+        odd = {
+            "whole numbers": np.arange(32),
+            "several rows": np.ones((2, 32)),
+            "nan": np.full(32, np.nan),
+            "objects": np.array([Path("here")] * 32),
+        }
+        if how in odd:
+            np.save(path, odd[how])
+        elif how == "folder":
+            path.mkdir()
+        elif how != "none":
+            path.write_bytes({"text": b"hello", "empty": b"", "large": bytes(2**21)}[how])
+        with pytest.raises(InputError, match=r"^image: .*x\.npy"):
+            Image(path, "face")
+
+    def test_a_lora_that_does_not_fit_is_said(self, folder: Path, tmp_path: Path) -> None:
+        unet = StableDiffusionPipeline.from_pretrained(folder).unet
+        for change in ({"0.to_q_lora.down.weight": torch.ones(2, 5)}, {"99.to_q_lora.down.weight": torch.ones(2, 32)}):
+            layers = files.keys_and_values(unet) | files.face_lora(unet) | change
+            path = files.written(tmp_path / "x.safetensors", files.face(), layers)
+            with pytest.raises(InputError, match="does not fit"):
+                negativa.load(str(folder), adapters=[path]).complete(BASE.replace(images=Image(self.FACE, "face")))
 
 
 class TestPlaces:

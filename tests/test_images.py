@@ -184,7 +184,7 @@ class TestRecipes:
         line = BASE.replace(images=Image(path)).to_json()
         saved(path, OTHER)
         recipe = Recipe.from_json(line)
-        with pytest.raises(InputError, match=r"x.png' is another picture than the recipe's"):
+        with pytest.raises(InputError, match=r"x.png' is another one than the recipe's"):
             seeing.complete(recipe)
         path.unlink()
         with pytest.raises(InputError, match="could not be read: No such file"):

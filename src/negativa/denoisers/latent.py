@@ -13,7 +13,7 @@ from torch import Tensor
 
 from negativa.denoisers.adapters import Adapters
 from negativa.denoisers.encoding import Encoding
-from negativa.denoisers.loras import Lora, Loras
+from negativa.denoisers.loras import Acting, Lora, Loras
 from negativa.denoisers.patches import PATCHES
 from negativa.denoisers.patches.places import Company, Patch, inside
 from negativa.denoisers.patches.seeing import Picture
@@ -84,10 +84,10 @@ class LatentDiffusion(Reading):
         alike: dict[Hashable, list[int]] = {}
         for i, one in enumerate(passes):
             kind = tuple((patch.name, patch.numbers, len(patch.against)) for patch in one.patches)
-            alike.setdefault((kind, one.room, one.loras), []).append(i)
+            alike.setdefault((kind, one.room, self._loras_of(one)), []).append(i)
         predicted = torch.empty(len(passes), *latents[0].shape)
         for rows in alike.values():
-            with self.loras.put(passes[rows[0]].loras):
+            with self.loras.put(self._loras_of(passes[rows[0]])):
                 predicted[rows] = self._predict(*([given[i] for i in rows] for given in (latents, timesteps, passes)))
         return predicted
 
@@ -141,6 +141,15 @@ class LatentDiffusion(Reading):
             pictures=pictures,
             shown=[[self._pictures(one) for one in column] for column in columns],
         )
+
+    def _loras_of(self, one: Pass) -> Acting:
+        """The LoRAs of a pass, and those that adapters bring with them: they act where something is seen through these."""
+        shown = one.condition.pictures if isinstance(one.condition, Shown) else ()
+        through = (self.adapters[name] for name in dict.fromkeys(image.adapter for image, _ in shown))
+        brought = {f"adapter {adapter.name}": adapter.lora for adapter in through if adapter.lora}
+        for name, pairs in brought.items():
+            self.loras.add(name, pairs)
+        return (*one.loras, *((name, 1.0) for name in brought))
 
     def _pictures(self, condition: Condition) -> list[Picture]:
         """The pictures of a condition as their adapters see them."""

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from negativa.errors import InputError, nearest
+from negativa.plain import faces
 from negativa.plain.knobs import number, text
 from negativa.plain.windows import check_window, inside
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL.Image import Image as Picture
 
 HEAVIEST: Final = 10.0
@@ -43,7 +45,8 @@ NO_IMAGES: Final = {
 class Image:
     """A picture as a condition, read by the adapter of that name.
 
-    `source` is a file's path, or a PIL picture, which is kept as a PNG in text, so that recipes stay plain JSON. `weight` is
+    `source` is a file's path, or a PIL picture, which is kept as a PNG in text, so that recipes stay plain JSON; for an adapter
+    that reads a face's embedding (FaceID) that: a .npy file of numpy's, or an array. `weight` is
     the adapter's scale, from 0 (not there) to 10; `start`, `stop`: the share of the steps (0 to 1) in which it acts. `digest`,
     sixteen hexadecimal digits of its size and pixels, is that of the file as it is now if it is not given.
     Raises `InputError` for values out of range, and for a source that is no picture.
@@ -58,7 +61,7 @@ class Image:
 
     def __init__(
         self,
-        source: str | os.PathLike[str] | Picture,
+        source: str | os.PathLike[str] | Picture | np.ndarray,
         adapter: str = "base",
         weight: float = 1.0,
         start: float = 0.0,
@@ -71,14 +74,19 @@ class Image:
         kept = os.fspath(source) if isinstance(source, str | os.PathLike) else _held(source)
         values: dict[str, Any] = {"source": text("image", kept), "adapter": text("image adapter", adapter)}
         values |= {"weight": weight, "start": start, "stop": stop}
-        values["digest"] = _digest(_read(kept)) if digest is None else _known(digest)
+        values["digest"] = _digest_of(kept) if digest is None else _known(digest)
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
     @property
     def name(self) -> str:
         """The file's path, or the digest of a picture that was in memory."""
-        return self.digest if self.source.startswith(HELD) else self.source
+        return self.digest if self.source.startswith((HELD, faces.HELD)) else self.source
+
+    @property
+    def is_face(self) -> bool:
+        """Whether this is a face's embedding and no picture."""
+        return faces.is_face(self.source)
 
     def __repr__(self) -> str:
         return f"Image({self.name!r}, {self.adapter!r}, {self.weight:g}, {self.start:g}, {self.stop:g})"
@@ -89,10 +97,23 @@ class Image:
 
     def pixels(self) -> Picture:
         """The picture, upright, in RGB. Raises `InputError` if it cannot be read, or is another one than the digest's."""
+        if self.is_face:
+            raise InputError(f"image: {self.name!r} is a face's embedding; {self.adapter!r} reads pictures")
         found = _read(self.source)
-        if _digest(found) != self.digest:
-            raise InputError(f"image: {self.name!r} is another picture than the recipe's; allowed: the one it was written with")
+        self._check(_digest(found))
         return found
+
+    def embedding(self) -> np.ndarray:
+        """The numbers of a face, (width,), float32. Raises `InputError` as `pixels` does, and for a picture."""
+        if not self.is_face:
+            raise InputError(f"image: {self.name!r} is a picture; {self.adapter!r} reads a face's embedding (.npy)")
+        found = faces.read(self.source)
+        self._check(faces.digest(found))
+        return found
+
+    def _check(self, digest: str) -> None:
+        if digest != self.digest:
+            raise InputError(f"image: {self.name!r} is another one than the recipe's; allowed: the one it was written with")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, every field present."""
@@ -193,8 +214,10 @@ def _eight_bits(picture: Picture) -> Any:
 
 
 def _held(given: object) -> str:
-    """A PIL picture as text."""
+    """A PIL picture, or a face's numbers, as text."""
     if not is_picture(given):
+        if hasattr(given, "__array_interface__"):
+            return faces.held(given)
         raise InputError(f"image: {given!r:.80} was given; allowed: the path of a picture, or a PIL picture")
     file = io.BytesIO()
     try:
@@ -210,6 +233,10 @@ def _known(digest: object) -> str:
     if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{16}", digest):
         raise InputError(f"image digest: {digest!r:.80} was given; allowed: sixteen hexadecimal digits")
     return digest
+
+
+def _digest_of(source: str) -> str:
+    return faces.digest(faces.read(source)) if faces.is_face(source) else _digest(_read(source))
 
 
 def _digest(picture: Picture) -> str:

@@ -68,7 +68,9 @@ NoImage = Annotated[
 Adapters = Annotated[
     list[str] | None,
     typer.Option(
-        "--adapter", metavar="[NAME=]PATH", help="An IP-Adapter that reads images, known as base, plus or full without a name."
+        "--adapter",
+        metavar="[NAME=]PATH",
+        help="An IP-Adapter that reads images; without a name base, plus, full or face.",
     ),
 ]
 ImageEncoder = Annotated[

@@ -18,9 +18,10 @@ from negativa.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """`projection` maps what the image encoder says, (1, ...), to tokens, (1, tokens, width).
+    """`projection` maps what is read, (1, ...), whose last side has `width` numbers, to tokens, (1, tokens, width of a token).
 
-    `layers` has the weights of keys and values, (inner width, width) each, by the layer of the U-Net that they stand beside.
+    `layers` has the weights of keys and values by the layer of the U-Net that they stand beside; `lora` what a face's adapter
+    changes in all attention, A and B of B A by module.
     """
 
     name: str
@@ -28,6 +29,8 @@ class Adapter:
     hash: str
     projection: nn.Module
     layers: Mapping[Attention, tuple[Tensor, Tensor]]
+    width: int
+    lora: Mapping[nn.Module, tuple[Tensor, Tensor]]
 
 
 def fit(name: str, checkpoint: Checkpoint, unet: UNet2DConditionModel) -> Adapter:
@@ -51,7 +54,26 @@ def fit(name: str, checkpoint: Checkpoint, unet: UNet2DConditionModel) -> Adapte
     projection.eval().requires_grad_(False).to(unet.device, unet.dtype)
     weights = {key: value.to(unet.device, unet.dtype) for key, value in checkpoint.layers.items()}
     pairs = [tuple(weights[f"{2 * i + 1}.{part}_ip.weight"] for part in ("to_k", "to_v")) for i in range(len(beside))]
-    return Adapter(name, checkpoint.kind, checkpoint.hash, projection, dict(zip(beside, pairs, strict=True)))
+    layers, lora = dict(zip(beside, pairs, strict=True)), _lora(checkpoint, unet)
+    return Adapter(name, checkpoint.kind, checkpoint.hash, projection, layers, checkpoint.width, lora)
+
+
+def _lora(checkpoint: Checkpoint, unet: UNet2DConditionModel) -> dict[nn.Module, tuple[Tensor, Tensor]]:
+    """What the file changes in the attention itself. Raises `InputError` if that does not fit."""
+    given = {key: value for key, value in checkpoint.layers.items() if "lora" in key}
+    found: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    for i, name in enumerate(unet.attn_processors):
+        layer = unet.get_submodule(name.removesuffix(".processor"))
+        for part, module in (("to_q", layer.to_q), ("to_k", layer.to_k), ("to_v", layer.to_v), ("to_out", layer.to_out[0])):
+            down, up = (given.pop(f"{i}.{part}_lora.{side}.weight", None) for side in ("down", "up"))
+            if down is None and up is None:
+                continue
+            if down is None or up is None or (len(up), down.shape[-1], up.shape[-1]) != (*module.weight.shape, len(down)):
+                raise InputError(f"adapter: {str(checkpoint.path)!r} does not fit: its LoRA is for another attention")
+            found[module] = down, up
+    if given:
+        raise InputError(f"adapter: {str(checkpoint.path)!r} does not fit: there is no place for its {next(iter(given))!r}")
+    return found
 
 
 def _reading_words(unet: UNet2DConditionModel) -> list[Attention]:

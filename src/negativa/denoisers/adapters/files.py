@@ -16,13 +16,12 @@ from negativa.denoisers import archives
 from negativa.denoisers.files import load
 from negativa.errors import InputError
 
-Kind = Literal["base", "plus", "full"]
+Kind = Literal["base", "plus", "full", "face"]
 LARGEST: Final = 2**32  # bytes; those of Stable Diffusion XL have a quarter
 READERS: Final[dict[str, Callable[[bytes], Any]]] = {
     ".safetensors": safetensors.torch.load,
     ".bin": lambda raw: archives.load(raw, LARGEST),
 }
-FACE: Final = "is a FaceID adapter, which reads a face's embedding in the place of a picture"
 #: By the width of the text that its model reads.
 FAMILIES: Final = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
 
@@ -32,7 +31,8 @@ class Checkpoint:
     """What an adapter's file says.
 
     `projection` makes tokens of what the image encoder says, `layers` are the keys and values by number of the layer. `kind`
-    says what is read: the embedding of a picture ("base"), or all that is seen in it ("plus", "full"; faces among both).
+    says what is read: the embedding of a picture ("base"), all that is seen in it ("plus", "full"; Plus-Face among both), or
+    a face's embedding by another network ("face": FaceID).
     `hash` has the first ten hexadecimal digits of the file's SHA-256.
     """
 
@@ -44,9 +44,9 @@ class Checkpoint:
 
     @property
     def width(self) -> int:
-        """The width of what the image encoder must say."""
-        key, side = {"base": ("proj.weight", 1), "plus": ("proj_in.weight", 1), "full": ("proj.0.weight", 1)}[self.kind]
-        return self.projection[key].shape[side]
+        """The width of what is read."""
+        key = {"base": "proj.weight", "plus": "proj_in.weight", "full": "proj.0.weight", "face": "proj.0.weight"}[self.kind]
+        return self.projection[key].shape[1]
 
     @property
     def family(self) -> str:
@@ -91,8 +91,10 @@ def _kind(projection: Mapping[str, Tensor]) -> Kind:
         return "base"
     if "proj.3.weight" in projection and "proj.0.weight" in projection:
         return "full"
-    if "perceiver_resampler.proj_in.weight" in projection or "norm.weight" in projection:
-        raise InputError(f"{FACE}; allowed: base, Plus, Plus-Face and full-face")
+    if "perceiver_resampler.proj_in.weight" in projection:
+        raise InputError("is a FaceID Plus adapter, which reads a face twice; allowed: base, Plus, full-face, FaceID")
+    if {"norm.weight", "proj.0.weight", "proj.2.weight"} <= projection.keys():
+        return "face"
     if {"latents", "proj_in.weight", "proj_out.weight"} <= projection.keys():
         return "plus"
-    raise InputError(f"has an 'image_proj' of {len(projection)} values that is not known; allowed: base, Plus, full-face")
+    raise InputError(f"has an unknown 'image_proj' of {len(projection)} values; allowed: base, Plus, full-face, FaceID")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
@@ -27,8 +28,8 @@ REMEMBERED: Final = 1024  # pictures whose tokens are kept
 class Adapters(Mapping[str, Adapter]):
     """Those that are `given`, by name or as a list, and those in the model's `folder` under their files' names.
 
-    One of a list goes by its file's name without the ending, and the first of a kind by its kind too: "base", "plus" or
-    "full". `image_encoder` is a folder; without it the usual places are searched. Files that are given are read at once.
+    One of a list goes by its file's name without the ending, and the first of a kind by its kind too: "base", "plus", "full" or
+    "face". `image_encoder` is a folder; without it the usual places are searched. Files that are given are read at once.
     Raises `InputError` for a file that is no adapter.
     """
 
@@ -75,15 +76,26 @@ class Adapters(Mapping[str, Adapter]):
         key = picture.adapter, picture.kind if isinstance(picture, Blank) else picture.digest
         if key not in self._tokens:
             adapter = self[picture.adapter]
-            encoder = self._encoder_of(picture.adapter, adapter.kind)
-            if isinstance(picture, Blank):
-                seen = encoder.blank(picture.kind, adapter.kind)
-            else:
-                seen = encoder.features(picture.pixels(), adapter.kind)
+            seen = self._face(picture, adapter) if adapter.kind == "face" else self._seen(picture, adapter)
             if len(self._tokens) >= REMEMBERED:
                 del self._tokens[next(iter(self._tokens))]
             self._tokens[key] = adapter.projection(seen)[0]
         return self._tokens[key]
+
+    def _seen(self, picture: Image | Blank, adapter: Adapter) -> Tensor:
+        """What the image encoder says of a picture, or of none."""
+        pixels = None if isinstance(picture, Blank) else picture.pixels()
+        encoder = self._encoder_of(picture.adapter, adapter.kind)
+        return encoder.blank(picture.kind, adapter.kind) if pixels is None else encoder.features(pixels, adapter.kind)
+
+    def _face(self, face: Image | Blank, adapter: Adapter) -> Tensor:
+        """The embedding of a face, or of none, (1, width)."""
+        if isinstance(face, Blank) and face.kind not in ("trained", "zeros"):
+            raise InputError(f"no_image: {face.kind!r} was given; allowed with the face adapter {adapter.name!r}: zeros")
+        numbers = torch.zeros(adapter.width) if isinstance(face, Blank) else torch.from_numpy(face.embedding())
+        if len(numbers) != adapter.width:
+            raise InputError(f"image: a face of {len(numbers)} numbers was given; {adapter.name!r} reads {adapter.width}")
+        return numbers[None].to(self._unet.device, self._unet.dtype)
 
     def _checkpoint(self, name: str) -> Checkpoint:
         source = self._sources[name]

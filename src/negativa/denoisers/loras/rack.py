@@ -32,10 +32,15 @@ class Loras:
         self._networks, self._family = networks, family
         self._fitted: dict[str, tuple[Lora, dict[nn.Module, Pair]]] = {}
         self._changed: dict[Acting, dict[nn.Module, Tensor]] = {}
+        self._beside: dict[str, Mapping[nn.Module, Pair]] = {}
 
     def __getitem__(self, file: str) -> Lora:
         """Raises `InputError` if it is no LoRA for this model."""
         return self._fit(file)[0]
+
+    def add(self, name: str, pairs: Mapping[nn.Module, Pair]) -> None:
+        """Know matrices that came with something else by a name that is no file's."""
+        self._beside[name] = pairs
 
     @contextmanager
     def put(self, loras: Acting) -> Iterator[None]:
@@ -72,7 +77,7 @@ class Loras:
         changed: dict[nn.Module, Tensor] = {}
         with torch.no_grad():
             for file, weight in loras:
-                for module, pair in self._fit(file)[1].items():
+                for module, pair in (self._beside.get(file) or self._fit(file)[1]).items():
                     changed[module] = changed.get(module, module.weight).float() + weight * _product(pair, module.weight)
             self._changed[loras] = {
                 module: nn.Parameter(one.to(module.weight.dtype), requires_grad=False) for module, one in changed.items()
