@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import negativa
-from negativa import InputError, Recipe
+from negativa import InputError, Negative, Recipe
 from negativa.terrarium import ATTRIBUTES, paint, read_many
 from negativa.terrarium.captions import caption
 from negativa.terrarium.flaws import FLAWS
@@ -118,6 +118,37 @@ def test_diffusers_alone_loads_and_draws_it(terrarium: negativa.Studio) -> None:
     ).images[0]
     ours = terrarium.generate(Recipe("portrait of a man", "mustache", seed=7, steps=10, scale=7.5)).latents
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["base", "plus"])
+def test_diffusers_draws_the_same_with_its_adapters(terrarium: negativa.Studio, kind: str) -> None:
+    """A picture to follow and one to stay away from, as diffusers' packed embeddings."""
+    from diffusers import StableDiffusionPipeline
+    from transformers import CLIPImageProcessor
+
+    pipeline = StableDiffusionPipeline.from_pretrained(WEIGHTS, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.register_modules(feature_extractor=CLIPImageProcessor.from_pretrained(WEIGHTS / "clip"))
+    pipeline.load_ip_adapter(
+        str(WEIGHTS), subfolder="ip_adapter", weight_name=f"{kind}.safetensors", image_encoder_folder="./clip"
+    )
+    pipeline.image_encoder.float()
+    pipeline.set_ip_adapter_scale(0.8)
+    (shown, _), (away, _) = paintings(2, "house")
+    embeds = [pipeline.encode_image(one, "cpu", 1, kind != "base")[0][None] for one in (away, shown)]
+    settings = {"num_inference_steps": 5, "guidance_scale": 3.0, "output_type": "latent"}
+    packed = {"ip_adapter_image_embeds": [torch.cat(embeds)], "generator": torch.Generator().manual_seed(7)}
+    theirs = pipeline("a house", **settings, **packed).images[0]
+    recipe = Recipe(
+        "a house",
+        Negative(negativa.Image(away, kind), 0.8),
+        images=negativa.Image(shown, kind, 0.8),
+        seed=7,
+        steps=5,
+        scale=3.0,
+    )
+    ours = terrarium.generate(recipe.replace(sampler="ddim")).latents
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
 
 
 def test_it_is_small() -> None:
