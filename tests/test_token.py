@@ -30,12 +30,12 @@ from negativa.apps.cli.main import app
 from negativa.denoisers.embeddings import Embedding, read, write
 from negativa.experiments.placebo import Compared, compare
 from negativa.plain.conditions import Words
-from negativa.training import token, wrong, wrong_lora
+from negativa.training import token, wrong
 from negativa.training.denoising import denoising, weighted
 from negativa.training.loop import train
 from negativa.training.progress import Notice, Progress
-from negativa.training.token import Learned, Learner, Pictured, Settings
-from negativa.training.wrong_lora import LearnedLora
+from negativa.training.token import Learned, Learner, Pictured, Settings, lora
+from negativa.training.token.lora import LearnedLora
 from tests.test_sdxl import tiny_xl
 
 STEPS = 6
@@ -473,14 +473,14 @@ def test_a_lora_learns_the_word(settings: Settings, tmp_path: Path) -> None:
     out = tmp_path / "bad" / "wrong.safetensors"
     out.parent.mkdir()
     asked = replace(settings, out=out, validate=0, learning_rate=0.01)
-    *_, unbroken = wrong_lora.run(replace(asked, folder=tmp_path / "unbroken", overwrite=True), 2)
+    *_, unbroken = lora.run(replace(asked, folder=tmp_path / "unbroken", overwrite=True), 2)
     whole = load_file(out)
     out.unlink()
-    for now in (events := wrong_lora.run(asked, 2)):
+    for now in (events := lora.run(asked, 2)):
         if isinstance(now, Progress) and (now.part, now.step) == ("lora", 3):
             events.close()
             break
-    *_, end = wrong_lora.run(asked, 2)
+    *_, end = lora.run(asked, 2)
     assert isinstance(end, LearnedLora) and isinstance(unbroken, LearnedLora)
     assert all(torch.equal(value, whole[name]) for name, value in load_file(out).items())
     assert (end.name, end.used) == ("wrong", "a picture of wrong")
@@ -489,7 +489,7 @@ def test_a_lora_learns_the_word(settings: Settings, tmp_path: Path) -> None:
     plain = studio.generate(negativa.Recipe("a man", end.used, steps=2)).latents
     assert torch.equal(untrained, plain) and not torch.allclose(trained, plain, atol=1e-4)
     with pytest.raises(InputError, match="layout: 'sdxl' was given for a LoRA; allowed: diffusers, kohya"):
-        list(wrong_lora.run(replace(asked, layout="sdxl"), 2))
+        list(lora.run(replace(asked, layout="sdxl"), 2))
 
 
 def test_the_command_of_the_lora(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

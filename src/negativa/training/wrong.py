@@ -20,9 +20,10 @@ from negativa.plain.knobs import number, text, whole
 from negativa.plain.recipe import Recipe
 from negativa.studio import Studio, load
 from negativa.terrarium.flaws import FLAWS
-from negativa.training import token, wrong_lora
+from negativa.training import token
 from negativa.training.progress import Progress, Trained
 from negativa.training.runs import begin, check_out
+from negativa.training.token import lora
 from negativa.training.token.running import accelerator_of
 from negativa.training.token.settings import PRECISIONS
 
@@ -67,7 +68,7 @@ def run(settings: Settings) -> Iterator[token.Event]:
     if accelerator.is_main_process:
         yield from _pictures(settings)
     accelerator.wait_for_everyone()
-    learning = token.run(learn) if settings.rank is None else wrong_lora.run(learn, settings.rank)
+    learning = token.run(learn) if settings.rank is None else lora.run(learn, settings.rank)
     for event in learning:
         if isinstance(event, Trained):
             words = settings.words or default_words(learn.model, event.about["family"] == StableDiffusionXL.family)
