@@ -9,7 +9,8 @@ import pytest
 import torch
 from diffusers.guiders.guider_utils import rescale_noise_cfg
 
-from negativa import InputError
+import negativa
+from negativa import InputError, Recipe
 from negativa.plain.passes import LATENTS, NOTHING, POSITIVE, Active, Moment
 from negativa.rules import ClassifierFree, Unguided, Window
 from negativa.rules.adaptive import IDLE, Adaptive
@@ -19,6 +20,7 @@ from negativa.rules.interval import Interval
 from negativa.rules.nag import NormalizedAttention
 from negativa.rules.ramp import Ramp
 from negativa.rules.rescale import Rescale
+from negativa.rules.reuse import Reuse
 from negativa.rules.tcfg import Tangential
 from negativa.rules.threshold import Threshold
 
@@ -34,6 +36,8 @@ WRAPPERS = {
     "ramp": Ramp,
     "cosine ramp": lambda rule: Ramp(rule, "cosine", 1.5, 0.5),
     "adaptive": Adaptive,
+    "reuse": Reuse,
+    "reuse of another": lambda rule: Reuse(Interval(rule), 2.0),
     "all": lambda rule: Adaptive(Ramp(Rescale(Threshold(Interval(rule))))),
 }
 
@@ -181,6 +185,41 @@ class TestRamp:
     def test_an_unknown_shape_is_refused(self) -> None:
         with pytest.raises(InputError, match="did you mean 'cosine'"):
             Ramp(ClassifierFree(5.0), "cosin")  # pyright: ignore[reportArgumentType]
+
+
+class TestReuse:
+    def test_what_was_added_is_added_again(self) -> None:
+        rule, inner, values, memory = Reuse(ClassifierFree(5.0), 3.0), ClassifierFree(5.0), drawn(), {}
+        added = torch.zeros(SHAPE)
+        for step in range(7):
+            now = moment(ONE, step)
+            values |= {POSITIVE: torch.randn(SHAPE, generator=torch.Generator().manual_seed(step))}
+            c, n = values[POSITIVE], values["negative 0"]
+            if step % 3 == 0:
+                assert rule.passes(now) == inner.passes(now)
+                added = n + 5 * (c - n) - c
+            else:
+                assert rule.passes(now) == (POSITIVE,)
+            given = {name: values[name] for name in (*rule.passes(now), LATENTS)}
+            torch.testing.assert_close(rule.combine(given, now, memory), c + added, rtol=0, atol=1e-5)
+
+    def test_every_step_is_the_rule_itself(self) -> None:
+        values, now = drawn(), moment(ONE, 5)
+        rule = Reuse(ClassifierFree(5.0), 1.0)
+        assert rule.passes(now) == ClassifierFree(5.0).passes(now)
+        torch.testing.assert_close(
+            rule.combine(values, now, {}), ClassifierFree(5.0).combine(values, now, {}), rtol=0, atol=1e-5
+        )
+
+    def test_it_costs_what_it_says(self) -> None:
+        studio = negativa.load("exact")
+        recipe = Recipe("north", "south", steps=10, scale=3.0, wrappers=("reuse:every=4",))
+        assert studio.generate(recipe).receipt.rows_asked == 10 + 3
+        assert studio.generate(recipe.replace(sampler="heun")).receipt.rows_asked == 19 + 6  # steps 0, 4 and 8, twice each
+
+    def test_half_a_step_is_refused(self) -> None:
+        with pytest.raises(InputError, match=r"every=2\.5 was given; allowed: a whole number"):
+            Reuse(ClassifierFree(5.0), 2.5)
 
 
 class TestAdaptive:

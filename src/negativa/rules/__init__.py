@@ -31,6 +31,7 @@ from negativa.rules.pag import PerturbedAttention
 from negativa.rules.perp_neg import PerpNeg
 from negativa.rules.ramp import Ramp
 from negativa.rules.rescale import Rescale
+from negativa.rules.reuse import Reuse
 from negativa.rules.rule import Memory, Predictions, Rule
 from negativa.rules.seg import SmoothedEnergy
 from negativa.rules.sega import Semantic
@@ -77,6 +78,7 @@ WRAPPERS: Final[dict[str, type]] = {
     "threshold": Threshold,
     "ramp": Ramp,
     "adaptive": Adaptive,
+    "reuse": Reuse,
 }
 
 

@@ -1,0 +1,51 @@
+"""Reuse: what guidance did at one step is done again at the next few, which then need the prompt's pass alone.
+
+    guided_i = c_i + d          d = guided_j - c_j, j the last step whose number is a multiple of `every`
+
+c is the prediction under the prompt. FasterCache (Lv et al. 2024, arXiv 2410.19355) keeps what lies between the
+prediction under the prompt and the one under nothing, and weighs its frequencies anew; here the whole of what the rule added is
+kept as it is, so any rule and any number of negatives will do. A negative whose window opens between two such steps is heard
+from the next of them on. Space: noise. Cost: that of the rule at one step in `every`, 1 pass at the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from negativa.errors import InputError
+from negativa.plain.knobs import knob
+from negativa.plain.passes import POSITIVE, Moment
+from negativa.rules.rule import Memory, Predictions, Space
+from negativa.rules.spaces import combine_in
+from negativa.rules.wrapper import Wrapper
+
+#: In a walk's memory: what the rule added to the prompt's prediction when it was last asked.
+ADDED: Final = "added by the rule"
+
+
+@dataclass(frozen=True)
+class Reuse(Wrapper):
+    """`rule` at one step in `every`. Raises `InputError` unless that is a whole number."""
+
+    every: float = knob(4.0, 1.0, 1000.0, "Steps from one at which all passes are run to the next.")
+
+    works_in: ClassVar[Space] = "noise"
+
+    def __post_init__(self) -> None:
+        if self.every != int(self.every):
+            raise InputError(f"reuse: every={self.every:g} was given; allowed: a whole number of steps")
+
+    def passes(self, moment: Moment) -> tuple[str, ...]:
+        return super().passes(moment) if self._asks(moment) else (POSITIVE,)
+
+    def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
+        c = predictions[POSITIVE]
+        if self._asks(moment):
+            guided = combine_in(self.space, self.rule, predictions, moment, memory)
+            memory[ADDED] = guided - c
+            return guided
+        return c + memory.get(ADDED, 0.0)
+
+    def _asks(self, moment: Moment) -> bool:
+        return moment.step % int(self.every) == 0
