@@ -19,6 +19,7 @@ import negativa
 from negativa import InputError
 from negativa.terrarium import ATTRIBUTES, paint
 from negativa.training import clip, data, diffusion, earlier, reader, tokenizer, vae
+from negativa.training.examples import Examples
 from negativa.training.loop import train
 from negativa.training.terrarium import Settings, run
 
@@ -165,6 +166,19 @@ def test_transformers_reads_clip(recipe_folder: Path) -> None:
     given = words(["a hat"], padding="max_length", return_tensors="pt").input_ids
     with torch.no_grad():
         assert torch.equal(clip.text_model(given).last_hidden_state, text(given).last_hidden_state)
+
+
+def test_what_is_rare_is_shown_more_often_and_named_then() -> None:
+    truths = np.zeros((900, len(ATTRIBUTES)), bool)
+    portrait, photo, freckles, hat = (ATTRIBUTES.index(name) for name in ("portrait", "photo", "freckles", "hat"))
+    truths[:, [portrait, photo]] = True
+    truths[:9, freckles], truths[:300, hat] = True, True
+    shown = Examples(truths)
+    rows, texts = zip(*(shown.draw(np.random.default_rng(i), 60) for i in range(20)), strict=True)
+    rows, texts = np.concatenate(rows), [text for some in texts for text in some]
+    named = [row for row, text in zip(rows, texts, strict=True) if "freckles" in text]
+    assert len(texts) == 1200 and len(named) >= 120 and all(row < 9 for row in named)
+    assert 0.2 < np.mean(rows < 300) < 0.5
 
 
 def test_a_calibrated_reader_is_as_sure_as_it_is_right() -> None:

@@ -12,10 +12,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from negativa.terrarium.captions import caption
 from negativa.training.clip import WIDTH
-from negativa.training.data import truth_of
 from negativa.training.denoising import BATCH, denoising, weighted
+from negativa.training.examples import Examples
 from negativa.training.progress import Progress
 from negativa.training.tokenizer import tokens
 from negativa.training.vae import to_tensor
@@ -75,17 +74,17 @@ def loss(
     unet: UNet2DConditionModel,
     text_encoder: CLIPTextModel,
     latents: Tensor,
-    truths: np.ndarray,
+    examples: Examples,
     tokenizer: CLIPTokenizer,
     signal: Tensor,
     rng: np.random.Generator,
 ) -> Tensor:
     """Mean squared error of the predicted noise (Ho et al. 2020, arXiv 2006.11239, equation 14), weighted by timestep.
 
-    Captions are written anew every time a picture is seen. The text encoder is given, as in Stable Diffusion.
+    The text encoder is given, as in Stable Diffusion.
     """
-    batch = denoising(latents, signal, rng)
-    texts = [caption(truth_of(truths[row]), rng) for row in batch.rows]
+    rows, texts = examples.draw(rng, BATCH)
+    batch = denoising(latents, signal, rng, rows)
     with torch.autocast(latents.device.type, torch.bfloat16):
         states = read(text_encoder, tokenizer, texts)
         predicted = unet(batch.noisy, batch.timesteps, states, return_dict=False)[0]

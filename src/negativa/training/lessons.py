@@ -17,7 +17,7 @@ from negativa.terrarium.captions import caption
 from negativa.terrarium.painter import ATTRIBUTES, PHOTO, STYLES
 from negativa.training import diffusion
 from negativa.training.data import truth_of
-from negativa.training.denoising import WEIGHT, denoising, weighted
+from negativa.training.denoising import BATCH, WEIGHT, denoising, weighted
 from negativa.training.token import Learner
 
 
@@ -60,7 +60,7 @@ def loss(
     learner: Learner, lesson: Lesson, latents: Tensor, truths: np.ndarray, signal: Tensor, rng: np.random.Generator
 ) -> Tensor:
     """The denoiser's loss on pictures captioned with the token in the place of what it is to stand for."""
-    batch = denoising(latents, signal, rng, rows_of(lesson, truths))
+    batch = denoising(latents, signal, rng, rng.choice(rows_of(lesson, truths), BATCH))
     unnamed = dict.fromkeys(lesson.shown, False)
     texts = []
     for row in batch.rows:

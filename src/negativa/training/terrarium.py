@@ -18,6 +18,7 @@ from negativa.denoisers.embeddings import Embedding
 from negativa.terrarium.captions import caption
 from negativa.training import adapter, clip, data, diffusion, lessons, reader, tokenizer, vae
 from negativa.training.earlier import grow_autoencoder, grow_unet, translated
+from negativa.training.examples import Examples
 from negativa.training.folder import write
 from negativa.training.loop import train
 from negativa.training.progress import Progress
@@ -159,8 +160,10 @@ class Work:
         yield from self._part("clip", self.towers, loss, self.settings.clip_steps, 1e-3)
 
     def train_diffusion(self) -> Iterator[Progress]:
+        examples = Examples(self.truths)
+
         def loss(module: UNet2DConditionModel, rng: np.random.Generator, _: float) -> Tensor:
-            return diffusion.loss(module, self.text, self.latents, self.truths, self.words, self.signal, rng)
+            return diffusion.loss(module, self.text, self.latents, examples, self.words, self.signal, rng)
 
         if self.settings.start is not None:
             self._grow_unet(self.settings.start)
