@@ -10,6 +10,7 @@ import argparse
 import os
 from pathlib import Path
 
+import orderings
 from mixture import lines
 from pictures import Cell, cases, cells
 from rich.progress import track
@@ -34,7 +35,7 @@ def main() -> None:
         every = cells(make, compared, chosen, seeds, given.kept)
         found = list(track(every, "rules", total=len(compared) * len(WEIGHTS)))
     page = ["# The frontier", "", "Written by `make frontier`. Every rule is at its defaults.", "", *lines()]
-    page += on_terrarium(found, chosen, given.seeds)
+    page += [*on_terrarium(found, chosen, given.seeds), "", *orderings.lines(found)]
     chart(found, DOCS / "frontier.png")
     (DOCS / "frontier.md").write_text("\n".join(page) + "\n")
 

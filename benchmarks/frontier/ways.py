@@ -36,6 +36,7 @@ def ways() -> list[Way]:
                 seen.append(built)
                 found.append(Way(rule if sampler == "euler_a" else f"{rule}, {sampler}", given))
     found += [Way(f"cfg, {name}", {"wrappers": (name,)}) for name in WRAPPERS]
+    found.append(Way("cfg, window noun", {"window": "noun"}))
     found.append(Way("cfg, ddim", {"sampler": "ddim"}))  # beside cfg_pp, which cannot have the others' sampler
     found += [Way(f"{rule} at scale 1", {"rule": rule, "scale": 1.0}) for rule in ("nag", "vsf", "ong")]
     return found
