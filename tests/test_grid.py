@@ -26,6 +26,8 @@ from negativa.experiments.making import Here
 from negativa.experiments.page import Album
 from negativa.experiments.sheet import Tag, sheet, tagged
 from negativa.experiments.tables import Cell, Summary, fill
+from tests import lora_files
+from tests.conftest import tiny_pipeline
 
 AVOCADO = "an armchair in the shape of an avocado"
 POSITIVES = (  # Max Woolf's notebook sd_2_0_grid_3x3.ipynb
@@ -76,6 +78,39 @@ def test_any_rows_and_columns_a_grid_for_each_seed_and_placebos() -> None:
         word = table.recipes[2][0].negative[0].condition
         assert table.recipes[0][1].prompt == f"a house, {word}"
         assert not {*word.lower().split()} & {"house", *negativa.terrarium.ATTRIBUTES}
+
+
+def test_the_command_knows_learned_words_and_loras(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong, lora = str(negativa.terrarium.TOKENS / "wrong.safetensors"), tmp_path / "style.safetensors"
+    lora_files.write(lora, lora_files.of(tiny_pipeline("epsilon"), ["unet"]))
+    for verb, more in (
+        ("grid", ["--row", "wrong=<wrong>", "--column", "none="]),
+        ("sweep", ["-n", "<wrong>", "--axis", "scale=2"]),
+    ):
+        call = [verb, "a house", "--embeddings", wrong, "--steps", "1", "--seed", "1", "--device", "cpu", *more, "--out", verb]
+        assert CliRunner().invoke(app, call).exit_code == 0
+        (cell,) = (Path(verb) / "pictures").glob("*.png")
+        assert negativa.read(cell).recipe.embeddings == (wrong,)
+    call = [
+        "sweep",
+        "a hat",
+        "--axis",
+        "scale=2",
+        "--model",
+        str(folder),
+        "--lora",
+        f"{lora}:0.5",
+        "--steps",
+        "1",
+        "--seed",
+        "1",
+        "--out",
+        "x",
+    ]
+    assert CliRunner().invoke(app, call).exit_code == 0
+    (cell,) = Path("x/pictures").glob("*.png")
+    assert negativa.read(cell).recipe.loras == ((str(lora), 0.5),)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import typer
 
 from negativa.apps.cli import compare, options
 from negativa.apps.cli.screen import say
-from negativa.apps.cli.texts import parse_weaker
 from negativa.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ def ablate(
     weaker: options.Weaker = None,
     syntax: options.Syntax = None,
     emphasis: options.Emphasis = None,
+    embeddings: options.Embeddings = None,
+    lora: options.Loras = None,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
     reproducible: options.Reproducible = False,
@@ -56,15 +57,8 @@ def ablate(
     from negativa.experiments.page import PICTURES
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    settings |= {
-        "model": model,
-        "weaker": parse_weaker(weaker),
-        "syntax": syntax,
-        "emphasis": emphasis,
-        "width": width,
-        "height": height,
-    }
-    base = compare.recipe_of(prompt, window, knob, wrap, **settings)
+    settings |= {"model": model, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
+    base = compare.recipe_of(prompt, window, knob, wrap, lora, weaker, embeddings=embeddings, **settings)
     folder = compare.folder_of("ablate", prompt, out, overwrite)
     make = Here(device=device, dtype=dtype, reproducible=reproducible)
     events = ablate(base, negative, measure, parse_seeds(seeds), minimise, make, folder / PICTURES)

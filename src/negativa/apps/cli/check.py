@@ -9,7 +9,7 @@ import typer
 from negativa.apps.cli import compare, options
 from negativa.apps.cli.images import parse_adapters, parse_image, together
 from negativa.apps.cli.screen import progress
-from negativa.apps.cli.texts import parse_lora, parse_weaker, understood
+from negativa.apps.cli.texts import understood
 
 SEEDS = 4  # of a measurement
 
@@ -50,10 +50,10 @@ def check(
 
     texts = understood(prompt, negative, literal)
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    settings |= {"model": model, "weaker": parse_weaker(weaker), "syntax": syntax, "emphasis": emphasis, "no_image": no_image}
+    settings |= {"model": model, "syntax": syntax, "emphasis": emphasis, "no_image": no_image}
     settings |= {"negative": together(texts.negatives, negative_image), "images": tuple(map(parse_image, image or ()))}
-    settings |= {"embeddings": embeddings, "loras": tuple(map(parse_lora, lora or ()))}
-    recipe = compare.recipe_of(texts.prompt or "", window, knob, wrap, **settings)
+    settings |= {"embeddings": embeddings}
+    recipe = compare.recipe_of(texts.prompt or "", window, knob, wrap, lora, weaker, **settings)
     files: dict[str, Any] = {"adapters": parse_adapters(adapter), "image_encoder": image_encoder}
     studio = load(recipe.model or "terrarium", device=device, dtype=dtype, **files)
     recipe = studio.complete(recipe)

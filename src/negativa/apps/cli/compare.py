@@ -12,6 +12,7 @@ import typer
 
 from negativa.apps.cli.generate import parse_knob
 from negativa.apps.cli.screen import say
+from negativa.apps.cli.texts import parse_lora, parse_weaker
 from negativa.plain.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -21,9 +22,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def recipe_of(prompt: str, window: str | None, knob: list[str] | None, wrap: list[str] | None, **given: Any) -> Recipe:
+def recipe_of(
+    prompt: str,
+    window: str | None,
+    knob: list[str] | None,
+    wrap: list[str] | None,
+    lora: list[str] | None,
+    weaker: str | None,
+    **given: Any,
+) -> Recipe:
     """The recipe of what was given on the command line; None is its default."""
-    given |= {"window": window, "wrappers": wrap}
+    given |= {"window": window, "wrappers": wrap, "weaker": parse_weaker(weaker)}
+    given |= {"loras": None if lora is None else tuple(map(parse_lora, lora))}
     given |= {"knobs": None if knob is None else dict(map(parse_knob, knob))}
     return Recipe(prompt, **{name: value for name, value in given.items() if value is not None})
 

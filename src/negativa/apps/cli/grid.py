@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from negativa.apps.cli import compare, options
-from negativa.apps.cli.texts import parse_weaker
 from negativa.errors import InputError
 
 
@@ -36,6 +35,8 @@ def grid(
     weaker: options.Weaker = None,
     syntax: options.Syntax = None,
     emphasis: options.Emphasis = None,
+    embeddings: options.Embeddings = None,
+    lora: options.Loras = None,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
     reproducible: options.Reproducible = False,
@@ -55,15 +56,8 @@ def grid(
         return tuple(Addition(*(part.strip() for part in text.split("=", 1))) for text in given)
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    settings |= {
-        "model": model,
-        "weaker": parse_weaker(weaker),
-        "syntax": syntax,
-        "emphasis": emphasis,
-        "width": width,
-        "height": height,
-    }
-    base = compare.recipe_of(prompt, window, knob, wrap, **settings)
+    settings |= {"model": model, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
+    base = compare.recipe_of(prompt, window, knob, wrap, lora, weaker, embeddings=embeddings, **settings)
     rows, columns = additions("row", row, ROWS), additions("column", column, COLUMNS)
     tables = lay_grid(base, compare.seeds_of(seed), rows, columns, placebo)  # type: ignore[arg-type]
     folder = compare.folder_of("grid", prompt, out, overwrite)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from negativa.apps.cli import compare, options
-from negativa.apps.cli.texts import parse_negative, parse_weaker
+from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
 
 
@@ -38,6 +38,8 @@ def sweep(
     weaker: options.Weaker = None,
     syntax: options.Syntax = None,
     emphasis: options.Emphasis = None,
+    embeddings: options.Embeddings = None,
+    lora: options.Loras = None,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
     reproducible: options.Reproducible = False,
@@ -52,7 +54,8 @@ def sweep(
     axes = [parse_axis(text) for text in axis or ()]
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
     settings |= {"knob": knob, "wrap": wrap, "window": window, "width": width, "height": height}
-    settings |= {"model": model, "weaker": parse_weaker(weaker), "syntax": syntax, "emphasis": emphasis}
+    settings |= {"model": model, "weaker": weaker, "syntax": syntax, "emphasis": emphasis}
+    settings |= {"embeddings": embeddings, "lora": lora}
     for one in axes:
         if settings.get({"wrappers": "wrap"}.get(one.name, one.name)) is not None or (one.name == "negative" and negative):
             raise InputError(f"{one.name}: given beside an axis of that name; allowed: one of the two")
