@@ -217,9 +217,10 @@ class TestReuse:
         assert studio.generate(recipe).receipt.rows_asked == 10 + 3
         assert studio.generate(recipe.replace(sampler="heun")).receipt.rows_asked == 19 + 6  # steps 0, 4 and 8, twice each
 
-    def test_half_a_step_is_refused(self) -> None:
-        with pytest.raises(InputError, match=r"every=2\.5 was given; allowed: a whole number"):
-            Reuse(ClassifierFree(5.0), 2.5)
+    @pytest.mark.parametrize(("every", "asked"), [(1.0, range(10)), (2.5, (0, 3, 5, 8)), (4.0, (0, 4, 8)), (100.0, (0,))])
+    def test_steps_between_may_be_no_whole_number(self, every: float, asked) -> None:
+        rule = Reuse(ClassifierFree(5.0), every)
+        assert [step for step in range(10) if len(rule.passes(moment(ONE, step))) == 2] == list(asked)
 
 
 class TestAdaptive:

@@ -57,8 +57,8 @@ def save(name: str, pictures: dict[str, list[Image.Image]]) -> Iterator[tuple[st
         scene, _, what = row.rpartition(": ")
         scenes.setdefault(scene, {})[what] = drawn
     for scene, rows in scenes.items():
-        file = f"{name}-{scene}.png" if scene else f"{name}.png"
-        sheet([*rows.values()], [*rows]).quantize(128).save(DOCS / file, optimize=True)
+        file = f"{name}-{scene}.jpg" if scene else f"{name}.jpg"
+        sheet([*rows.values()], [*rows]).save(DOCS / file, quality=88)
         yield file, f": {scene}" if scene else ""
 
 

@@ -1,6 +1,6 @@
 """Reuse: what guidance did at one step is done again at the next few, which then need the prompt's pass alone.
 
-    guided_i = c_i + d          d = guided_j - c_j, j the last step whose number is a multiple of `every`
+    guided_i = c_i + d          d = guided_j - c_j, j the last step that asked: 0, k, 2k, ... rounded up, k = `every`
 
 c is the prediction under the prompt. FasterCache (Lv et al. 2024, arXiv 2410.19355) keeps what lies between the
 prediction under the prompt and the one under nothing, and weighs its frequencies anew; here the whole of what the rule added is
@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from negativa.errors import InputError
 from negativa.plain.knobs import knob
 from negativa.plain.passes import POSITIVE, Moment
 from negativa.rules.rule import Memory, Predictions, Space
@@ -26,15 +25,11 @@ ADDED: Final = "added by the rule"
 
 @dataclass(frozen=True)
 class Reuse(Wrapper):
-    """`rule` at one step in `every`. Raises `InputError` unless that is a whole number."""
+    """`rule` at one step in `every`, which need be no whole number."""
 
     every: float = knob(4.0, 1.0, 1000.0, "Steps from one at which all passes are run to the next.")
 
     works_in: ClassVar[Space] = "noise"
-
-    def __post_init__(self) -> None:
-        if self.every != int(self.every):
-            raise InputError(f"reuse: every={self.every:g} was given; allowed: a whole number of steps")
 
     def passes(self, moment: Moment) -> tuple[str, ...]:
         return super().passes(moment) if self._asks(moment) else (POSITIVE,)
@@ -48,4 +43,4 @@ class Reuse(Wrapper):
         return c + memory.get(ADDED, 0.0)
 
     def _asks(self, moment: Moment) -> bool:
-        return moment.step % int(self.every) == 0
+        return moment.step == 0 or moment.step // self.every > (moment.step - 1) // self.every
