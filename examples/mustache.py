@@ -8,7 +8,7 @@ from pathlib import Path
 import negativa
 from negativa.experiments.sheet import sheet
 
-SEEDS = (8, 9, 10, 11)
+SEEDS = (12, 13, 14, 15)
 OUT = Path("out") / "mustache.png"
 
 started = time.perf_counter()
