@@ -13,10 +13,8 @@ import mustache
 import negatives
 import parts
 import words
-from common import DOCS, FIRST_SEED, STEPS, studio
+from common import DOCS, FIRST_SEED, STEPS, studio, write_sheet
 from PIL import Image
-
-from negativa.experiments.sheet import sheet
 
 
 def main() -> int:
@@ -57,9 +55,7 @@ def save(name: str, pictures: dict[str, list[Image.Image]]) -> Iterator[tuple[st
         scene, _, what = row.rpartition(": ")
         scenes.setdefault(scene, {})[what] = drawn
     for scene, rows in scenes.items():
-        file = f"{name}-{scene}.jpg" if scene else f"{name}.jpg"
-        sheet([*rows.values()], [*rows]).save(DOCS / file, quality=88)
-        yield file, f": {scene}" if scene else ""
+        yield write_sheet(f"{name}-{scene}" if scene else name, rows), f": {scene}" if scene else ""
 
 
 if __name__ == "__main__":

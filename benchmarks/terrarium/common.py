@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from rich.progress import track
 import negativa
 from negativa import Recipe
 from negativa.denoisers.checkpoints import BUILT_IN
+from negativa.experiments.sheet import sheet
 from negativa.experiments.workers import Processes
 from negativa.language import pictures
 from negativa.terrarium import read_many
@@ -90,6 +91,13 @@ def draw(recipes: Sequence[Recipe], what: str = "") -> list[Image.Image]:
                 raise RuntimeError(made.failure)
             pictures.save(missing[made.index][0], made.image, made.receipt, overwrite=True)
     return [Image.open(path).convert("RGB") for path in paths]
+
+
+def write_sheet(name: str, rows: Mapping[str, Sequence[Image.Image]]) -> str:
+    """Write labelled rows of pictures into docs; returns the file's name."""
+    file = f"{name}.jpg"
+    sheet([*rows.values()], [*rows]).save(DOCS / file, quality=88)
+    return file
 
 
 def seeded(recipe: Recipe, count: int, scale: float | None = None) -> list[Recipe]:

@@ -11,12 +11,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from common import DOCS, FIRST_SEED, STEPS, Bar, draw, kept, read
+from common import DOCS, FIRST_SEED, STEPS, Bar, draw, kept, read, write_sheet
 from PIL import Image
 from rich.progress import track
 
 from negativa import Recipe
-from negativa.experiments.sheet import sheet
 from negativa.measures import Shot, build
 from negativa.terrarium import paint
 from negativa.terrarium.captions import caption
@@ -98,8 +97,7 @@ def main() -> int:
         for arm, (unwanted, obedience, variety) in found.items():
             rows = 1 if "one pass" in arm else 2
             lines.append(f"| {arm} | {unwanted:.1f} % | {obedience:.1f} % | {variety:.1f} | {rows} |")
-        name = f"intrinsic-{case.name}.png"
-        sheet([images[:8] for images in drawn.values()], ARMS).quantize(128).save(DOCS / name, optimize=True)
+        name = write_sheet(f"intrinsic-{case.name}", {arm: images[:8] for arm, images in drawn.items()})
         lines += ["", f"![{case.negative}]({name})", ""]
     lines += ["## What was wanted", "", "| | measured | wanted |", "|---|---|---|", *map(str, bars), ""]
     lines += [LEGEND]

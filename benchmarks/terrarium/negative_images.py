@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from common import DOCS, FIRST_SEED, STEPS, Bar, Readings, draw, read, seeded, studio
+from common import DOCS, FIRST_SEED, STEPS, Bar, Readings, draw, read, seeded, studio, write_sheet
 from PIL import Image
 
 import negativa
 from negativa import Negative, Recipe
-from negativa.experiments.sheet import sheet
 from negativa.measures import Shot
 from negativa.measures.saturation import Saturation
 from negativa.terrarium import paint
@@ -73,8 +72,7 @@ def main() -> int:
             found = figures(case, before, after, adapter)
             bars += found
             lines += map(str, found)
-        name = f"negative-images-{case.title.rpartition(' ')[2]}.png"
-        sheet([*rows.values()], [*rows]).quantize(128).save(DOCS / name, optimize=True)
+        name = write_sheet(f"negative-images-{case.title.rpartition(' ')[2]}", rows)
         lines += ["", f"Prompt “{case.prompt}”.", "", f"![{case.title}]({name})", ""]
     text = "\n".join(lines)
     (DOCS / "negative-images.md").write_text(text)
