@@ -34,13 +34,14 @@ class Figure:
     """What an arm is like.
 
     `rows` of the network and `seconds` a picture; `distance` is the mean over pictures of |x - y| / |y|, x its latents, y
-    those of the arm that it is measured from; `presence` is how often terrarium's reader finds each attribute, from 0 to 1.
+    those of the arm `like`; `presence` is how often terrarium's reader finds each attribute, from 0 to 1.
     """
 
     arm: str
     rows: float
     seconds: float
     distance: float
+    like: str
     presence: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -92,7 +93,7 @@ def compare(
             seconds[name] += time.perf_counter() - started
             drawn[name] += sorted(made, key=lambda one: one.index)
         yield Progress("compare", min(begin + TURN, len(recipes)), len(recipes))
-    likes = {name: drawn[arm.like or next(iter(arms))] for name, (_, arm) in arms.items()}
+    likes = {name: arm.like or next(iter(arms)) for name, (_, arm) in arms.items()}
     return [
         Figure(
             arm=name,
@@ -101,9 +102,10 @@ def compare(
             distance=_mean(
                 [
                     float((one.latents - like.latents).norm() / like.latents.norm())
-                    for one, like in zip(mine, likes[name], strict=True)
+                    for one, like in zip(mine, drawn[likes[name]], strict=True)
                 ]
             ),
+            like=likes[name],
             presence=_presence(mine, attributes),
         )
         for name, mine in drawn.items()
@@ -113,14 +115,15 @@ def compare(
 def card(title: str, figures: Sequence[Figure], count: int, about: Mapping[str, object]) -> str:
     """The figures as a page of Markdown."""
     names = list(figures[0].presence)
-    heads = ["arm", "rows a picture", "seconds a picture", "distance", *names]
+    heads = ["arm", "rows a picture", "seconds a picture", f"distance from {figures[0].arm}", *names]
     lines = [f"# {title}", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for one in figures:
         shares = [f"{one.presence[name]:.0%}" for name in names]
-        cells = [one.arm, f"{one.rows:g}", f"{one.seconds:.3f}", f"{one.distance:.3f}", *shares]
+        other = "" if one.like == figures[0].arm else f" from {one.like}"
+        cells = [one.arm, f"{one.rows:g}", f"{one.seconds:.3f}", f"{one.distance:.3f}{other}", *shares]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", f"{count} pictures an arm, the same prompts and seeds in each, drawn in turns of {TURN}."]
-    lines += [f"The distance is that of latents, relative to their norm, from those of {figures[0].arm}, or half the way."]
+    lines += ["The distance is that of latents, relative to their norm."]
     if names:
         lines += ["A share is of the pictures in which terrarium's reader finds the attribute."]
     return "\n".join([*lines, "", *(f"- {name}: {value}" for name, value in about.items()), ""])
