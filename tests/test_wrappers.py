@@ -12,7 +12,7 @@ from diffusers.guiders.guider_utils import rescale_noise_cfg
 import negativa
 from negativa import InputError, Recipe
 from negativa.plain.passes import LATENTS, NOTHING, POSITIVE, Active, Moment
-from negativa.rules import ClassifierFree, Unguided, Window
+from negativa.rules import ClassifierFree, Unguided, Window, build
 from negativa.rules.adaptive import IDLE, Adaptive
 from negativa.rules.apg import AdaptiveProjected
 from negativa.rules.cfg_zero import ZeroStar
@@ -74,6 +74,13 @@ class TestEveryWrapper:
         guided = wrap(kind(7.5)).combine(values, moment(ONE), {})
         assert guided.shape == SHAPE and guided.dtype == torch.float32 and guided.isfinite().all()
         assert all(torch.equal(value, drawn()[name]) for name, value in values.items())
+
+
+@pytest.mark.parametrize(("name", "field"), [("threshold", "works_in"), ("rescale", "rule"), ("reuse", "evry")])
+def test_what_is_no_number_of_a_wrapper_is_refused(name: str, field: str) -> None:
+    with pytest.raises(InputError, match=f"wrappers: '{name}' has no '{field}'") as refusal:
+        build(Recipe(wrappers=(f"{name}:{field}=2",)))
+    assert "works_in" not in str(refusal.value).partition(";")[2]
 
 
 class TestInterval:

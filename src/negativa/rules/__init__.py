@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Final
 
 from negativa.errors import InputError, nearest
@@ -120,7 +121,7 @@ def _wrapped(rule: Rule, written: str) -> Rule:
     """The rule in a wrapper that is written NAME or NAME:FIELD=VALUE:FIELD=VALUE."""
     name, *parts = written.split(":")
     kind = _known("wrappers", name, WRAPPERS)
-    known, names = knobs_of(kind), [field for field in kind.__dataclass_fields__ if field != "rule"]
+    known, names = knobs_of(kind), [one.name for one in fields(kind) if one.name != "rule"]
     values: dict[str, Any] = {}
     for part in parts:
         field, _, value = part.partition("=")

@@ -70,7 +70,7 @@ Adapters = Annotated[
     typer.Option(
         "--adapter",
         metavar="[NAME=]PATH",
-        help="An IP-Adapter that reads images; without a name base, plus, full or face.",
+        help="An IP-Adapter that reads images; called base, plus, full or face if not named.",
     ),
 ]
 ImageEncoder = Annotated[
