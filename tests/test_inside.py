@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import fields
-from inspect import isfunction
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from negativa.denoisers.patches.nasa import Subtracted
 from negativa.denoisers.patches.negtome import Merged
 from negativa.denoisers.patches.ong import Orthogonal
 from negativa.denoisers.patches.pag import Perturbed
-from negativa.denoisers.patches.places import Company, inside
+from negativa.denoisers.patches.places import Company, Processor, blocks_of, inside
 from negativa.denoisers.patches.seg import Smoothed, grid
 from negativa.plain.conditions import Nothing, Words
 from negativa.plain.passes import POSITIVE, Active, Moment
@@ -191,7 +190,7 @@ class TestSelfAttention:
 
     def test_skipped_blocks_leave_what_they_are_given(self, pipeline) -> None:
         (block,) = pipeline.unet.mid_block.attentions[0].transformer_blocks
-        with inside(pipeline.unet, [(PATCHES["slg"](), self.company)]), torch.no_grad():
+        with inside(blocks_of(pipeline.unet), [(PATCHES["slg"](), self.company)]), torch.no_grad():
             assert torch.equal(block(self.given, encoder_hidden_states=drawn(2, 9, 32)), self.given)
             assert torch.equal(block(hidden_states=self.given, encoder_hidden_states=drawn(2, 9, 32)), self.given)
 
@@ -447,11 +446,11 @@ def test_every_patch_is_used_by_a_rule() -> None:
 def test_patches_stay_where_they_belong(pipeline, name: str, layer: str, parts: tuple[str, ...]) -> None:
     company = Company([], [[drawn(2, 32)]], torch.ones(1, 1), (16, 16))
     patch = PATCHES[name](*(1.0 for _ in fields(PATCHES[name])))
-    blocks = {path: one for path, one in pipeline.unet.named_modules() if isinstance(one, BasicTransformerBlock)}
-    with inside(pipeline.unet, [(patch, company)]):
+    blocks = blocks_of(pipeline.unet)
+    with inside(blocks, [(patch, company)]):
         touched = {(path, "block") for path, one in blocks.items() if one._forward_hooks}
         for path, one in blocks.items():
-            touched |= {(path, at) for at in ("attn1", "attn2") if isfunction(getattr(one, at).processor)}
+            touched |= {(path, at) for at in ("attn1", "attn2") if isinstance(getattr(one, at).processor, Processor)}
     assert touched == {(path, layer) for path in blocks if path.startswith(parts)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -15,9 +15,9 @@ from negativa.denoisers.adapters import Adapters
 from negativa.denoisers.encoding import Encoding
 from negativa.denoisers.loras import Acting, Lora, Loras
 from negativa.denoisers.patches import PATCHES
-from negativa.denoisers.patches.places import Company, Patch, inside
+from negativa.denoisers.patches.places import Company, Patch, blocks_of, inside
+from negativa.denoisers.patches.plain import Plain
 from negativa.denoisers.patches.seeing import Picture
-from negativa.denoisers.patches.shown import Pictured
 from negativa.denoisers.reading import Reading
 from negativa.errors import InputError, nearest
 from negativa.plain.conditions import Condition, NothingKind, Shown
@@ -71,6 +71,7 @@ class LatentDiffusion(Reading):
         self.vae.to(memory_format=torch.channels_last)
         self.device, self.dtype = str(self.unet.device), str(self.unet.dtype).removeprefix("torch.")
         self.patches = PATCHES
+        self._blocks = blocks_of(self.unet)
         self.adapters = Adapters(self.unet)
         self.loras = Loras({part: getattr(self, part) for part in self.networks if part != "vae"}, self.family)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
@@ -104,13 +105,19 @@ class LatentDiffusion(Reading):
             (PATCHES[patch.name](**dict(patch.numbers)), self._company(others, passes[0].room, size, pictures))
             for patch, others in zip(passes[0].patches, against, strict=True)
         ]
-        if any(pictures) and not any(patch.place == Pictured.place for patch, _ in patches):
-            patches.append((Pictured(), self._company([[] for _ in passes], passes[0].room, size, pictures)))
+        read = [self._encoding(one, passes[0].room) for one in conditions]
+        texts = read
+        if not any(patch.place == Plain.place for patch, _ in patches):
+            texts = list(dict.fromkeys(read))
+            reads = torch.tensor([texts.index(one) for one in read], device=self.device)
+            company = self._company([[] for _ in passes], passes[0].room, size, pictures)
+            patches.append((Plain(), replace(company, reads=reads)))
         copies = len(conditions) // len(passes)
-        rows = torch.stack(latents * copies).to(self.unet.device, self.unet.dtype, memory_format=torch.channels_last)
-        times = torch.tensor(timesteps * copies, device=self.unet.device)
-        states, beside = self.told(conditions, passes[0].room, size)
-        with inside(self.unet, patches):
+        like = next(self.unet.parameters())  # its own `device` and `dtype` look through all of it at every call
+        rows = torch.stack(latents * copies).to(like, memory_format=torch.channels_last)
+        times = torch.tensor(timesteps * copies, device=like.device)
+        states, beside = torch.stack([one.states for one in texts]), self.beside(read, size)
+        with inside(self._blocks, patches):
             predicted = self.unet(rows, times, states, added_cond_kwargs=beside, return_dict=False)[0]
         return predicted[: len(passes)].float().cpu().contiguous()
 
@@ -136,7 +143,7 @@ class LatentDiffusion(Reading):
         return Company(
             states=[torch.stack([self._embedding(one, room) for one in column]) for column in columns],
             words=[[self._words(condition) for condition, _ in row] for row in read],
-            weights=torch.tensor([[weight for _, weight in row] for row in read], device=self.unet.device).T,
+            weights=torch.tensor([[weight for _, weight in row] for row in read], device=self.device).T,
             size=size,
             pictures=pictures,
             shown=[[self._pictures(one) for one in column] for column in columns],
@@ -160,7 +167,7 @@ class LatentDiffusion(Reading):
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> pillow.Image:
-        scaled = latents[None].to(self.vae.device, self.vae.dtype) / self.vae.config.scaling_factor
+        scaled = latents[None].to(next(self.vae.parameters())) / self.vae.config.scaling_factor
         pixels = self.vae.decode(scaled, return_dict=False)[0][0].float()
         levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
         return pillow.fromarray(levels.permute(1, 2, 0).cpu().numpy())

@@ -87,7 +87,7 @@ class StableDiffusionXL(LatentDiffusion):
     def beside(self, read: Sequence[Encoding], size: tuple[int, int]) -> dict[str, Tensor]:
         """What is pooled, (rows, width), and six numbers (rows, 6): the picture's size, where it was cut, its size again."""
         height, width = (side * self.factor for side in size)
-        numbers = torch.tensor([height, width, 0, 0, height, width], device=self.unet.device)
+        numbers = torch.tensor([height, width, 0, 0, height, width], device=self.device)
         return {
             "text_embeds": torch.stack([one.pooled for one in read if one.pooled is not None]),
             "time_ids": numbers.expand(len(read), -1),

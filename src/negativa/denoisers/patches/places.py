@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Protocol
 
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
 from negativa.denoisers.patches.seeing import Picture
@@ -24,7 +25,8 @@ class Company:
 
     `states`: for each condition, as the model reads it, (rows, tokens, width); `words`: for each row and condition the
     tokens of the words alone, (tokens, width); `weights` (conditions, rows); `size`: height and width of the latents;
-    `pictures`: what each row sees beside its own words, `shown`: for each condition, what each row sees beside its words.
+    `pictures`: what each row sees beside its own words, `shown`: for each condition, what each row sees beside its words;
+    `reads`: the place of each row's own words among those that the U-Net is told, where equal ones are told once.
     """
 
     states: Sequence[Tensor]
@@ -33,6 +35,7 @@ class Company:
     size: tuple[int, int]
     pictures: Sequence[Sequence[Picture]] = ()
     shown: Sequence[Sequence[Sequence[Picture]]] = ()
+    reads: Tensor | None = None
 
 
 class Patch(Protocol):
@@ -48,14 +51,29 @@ class Patch(Protocol):
     def change(self, company: Company) -> Callable[..., Tensor]: ...
 
 
+def blocks_of(unet: UNet2DConditionModel) -> dict[str, BasicTransformerBlock]:
+    """The blocks that patches change, by name."""
+    return {name: one for name, one in unet.named_modules() if isinstance(one, BasicTransformerBlock)}
+
+
+@dataclass(frozen=True)
+class Processor:
+    """A patch of attention as diffusers likes its processors: of a function, it looks up the signature at length every time."""
+
+    change: Callable[..., Tensor]
+
+    def __call__(self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any) -> Tensor:
+        return self.change(attn, hidden_states, encoder_hidden_states)
+
+
 @contextmanager
-def inside(unet: UNet2DConditionModel, patches: Sequence[tuple[Patch, Company]]) -> Iterator[None]:
-    """The network with patches in it; without them again afterwards, whatever happened."""
+def inside(blocks: Mapping[str, BasicTransformerBlock], patches: Sequence[tuple[Patch, Company]]) -> Iterator[None]:
+    """A network's blocks with patches in them; without them again afterwards, whatever happened."""
     with ExitStack() as undo:
         for patch, company in patches:
             change = patch.change(company)
-            for name, block in unet.named_modules():
-                if isinstance(block, BasicTransformerBlock) and name.startswith(patch.where):
+            for name, block in blocks.items():
+                if name.startswith(patch.where):
                     undo.callback(_put(block, patch.place, change))
         yield
 
@@ -70,5 +88,5 @@ def _put(block: BasicTransformerBlock, place: Place, change: Callable[..., Tenso
         return block.register_forward_hook(changed, with_kwargs=True).remove
     layer = getattr(block, LAYERS[place])
     before = layer.processor
-    layer.set_processor(change)
+    layer.set_processor(Processor(change))
     return lambda: layer.set_processor(before)
