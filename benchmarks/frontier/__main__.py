@@ -7,12 +7,13 @@ finished is kept in a folder, and a run that was stopped goes on from there.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from pathlib import Path
 
 import orderings
 from mixture import lines
-from pictures import Cell, cases, cells
+from pictures import WAVE, Cell, cases, cells, joined
 from rich.progress import track
 from ways import WEIGHTS, ways
 
@@ -33,7 +34,8 @@ def main() -> None:
     with Processes(given.workers) as make:
         chosen = cases(make, given.attributes, range(1900, 1940))
         every = cells(make, compared, chosen, seeds, given.kept)
-        found = list(track(every, "rules", total=len(compared) * len(WEIGHTS)))
+        waves = math.ceil(given.seeds / WAVE)
+        found = joined(track(every, "rules", total=waves * len(compared) * len(WEIGHTS)))
     page = ["# The frontier", "", "Written by `make frontier`. Every rule is at its defaults.", "", *lines()]
     page += [*on_terrarium(found, chosen, given.seeds), "", *orderings.lines(found)]
     chart(found, DOCS / "frontier.png")
@@ -47,8 +49,9 @@ def on_terrarium(found: list[Cell], chosen: list[tuple[str, str]], seeds: int) -
         "",
         f"{seeds} seeds each of " + "; ".join(f"{prompt}, not {negative}" for prompt, negative in chosen) + ".",
         "*removed* counts the pictures that had it without the negative, *kept* the reader's other answers, both against the",
-        "same rule and seed without the negative; *distance* is that of all pictures to painted ones (`negativa measures`).",
-        "95 % intervals. A star: nothing here is at least as good in removed, kept and rows, and better in one.",
+        "same rule and seed without the negative; *distance* is that to painted pictures (`negativa measures`), the mean",
+        f"over every {WAVE} seeds. 95 % intervals. A star: nothing here is at least as good in removed, kept and rows, and",
+        "better in one.",
         "",
         "![removed against kept](frontier.png)",
         "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from negativa.terrarium import read_many
 from negativa.terrarium.painter import SCENES
 
 STEPS = 20
+WAVE = 10  # seeds of each case after which every other way has its turn
 MOST_ASKED = 0.9  # an attribute that nearly every picture has is what the picture is of
 Case = tuple[str, str]  # prompt and negative
 
@@ -69,17 +70,36 @@ def cases(make: Maker, number: int, seeds: Sequence[int]) -> list[Case]:
 
 
 def cells(make: Maker, ways: Sequence[Way], chosen: Sequence[Case], seeds: Sequence[int], folder: Path) -> Iterator[Cell]:
-    """Every way at every strength; a cell that lies in the folder is read instead of made."""
-    for way in ways:
-        files = {weight: folder / f"{way.name} {weight:g}.json".replace(":", " ") for weight in WEIGHTS}
-        if not all(file.exists() for file in files.values()):
-            before = {case: drawn(make, recipes_of(way, case, 0.0, seeds)) for case in chosen}
-            for weight, file in files.items():
-                if not file.exists():
-                    cell = measured(make, way, weight, before, seeds)
-                    with whole(file) as out:
-                        out.write(json.dumps(asdict(cell)).encode())
-        yield from (Cell(**json.loads(file.read_text())) for file in files.values())
+    """Every way at every strength, first with the first few seeds, then with the next; what lies in the folder is read."""
+    for first in range(0, len(seeds), WAVE):
+        wave = seeds[first : first + WAVE]
+        for way in ways:
+            files = {weight: folder / f"{way.name} {weight:g} from {wave[0]}.json".replace(":", " ") for weight in WEIGHTS}
+            if not all(file.exists() for file in files.values()):
+                before = {case: drawn(make, recipes_of(way, case, 0.0, wave)) for case in chosen}
+                for weight, file in files.items():
+                    if not file.exists():
+                        cell = measured(make, way, weight, before, wave)
+                        with whole(file) as out:
+                            out.write(json.dumps(asdict(cell)).encode())
+            yield from (Cell(**json.loads(file.read_text())) for file in files.values())
+
+
+def joined(parts: Iterable[Cell]) -> list[Cell]:
+    """The cells of equal ways and strengths as one, whose distance is the mean of theirs."""
+    alike: dict[tuple[str, float], list[Cell]] = {}
+    for one in parts:
+        alike.setdefault((one.name, one.weight), []).append(one)
+    return [
+        Cell(
+            *key,
+            removed=[x for one in found for x in one.removed],
+            kept=[x for one in found for x in one.kept],
+            rows=float(np.average([one.rows for one in found], weights=[len(one.kept) for one in found])),
+            distance=float(np.mean([one.distance for one in found])),
+        )
+        for key, found in alike.items()
+    ]
 
 
 def measured(make: Maker, way: Way, weight: float, before: dict[Case, list], seeds: Sequence[int]) -> Cell:
