@@ -21,7 +21,7 @@ from negativa.denoisers.adapters.encoder import Encoder, width_of
 from negativa.denoisers.patches.flip import Flip
 from negativa.denoisers.patches.nag import Normalized
 from negativa.denoisers.patches.places import Company
-from negativa.denoisers.patches.seeing import Picture, outcome, sights
+from negativa.denoisers.patches.seeing import Picture, Told, outcome, sights
 from negativa.plain.images import upright
 from negativa.plain.samplers import SAMPLERS
 from negativa.sampling.steps import scheduler_class
@@ -125,6 +125,7 @@ class TestOutcome:
     """One layer, by hand in float64: rows with no picture, one, and two of different weights."""
 
     given, words = drawn(3, 16, 16), drawn(3, 9, 32)
+    told, away = Told.of([*words]), Told.of([*drawn(3, 9, 32, seed=1)])
     first, second = drawn(4, 32, seed=3), drawn(6, 32, seed=4)
 
     @pytest.fixture
@@ -152,8 +153,8 @@ class TestOutcome:
 
     def test_by_hand(self, attn, adapter: Adapter) -> None:
         with torch.no_grad():
-            found = outcome(attn, attn.to_q(self.given), self.words, sights(self.rows(adapter)))
-            plain = outcome(attn, attn.to_q(self.given), self.words, [])
+            found = outcome(attn, attn.to_q(self.given), self.told, sights(self.rows(adapter)))
+            plain = outcome(attn, attn.to_q(self.given), self.told, [])
         z, _ = by_hand(attn, self.given, self.words)
         both, bias = torch.cat([self.first, self.second]), torch.tensor([0.0] * 4 + [0.25] * 6)
         bias[4:] = bias[4:].log()
@@ -164,20 +165,20 @@ class TestOutcome:
     def test_a_weight_that_goes_to_0_takes_its_picture_out(self, attn, adapter: Adapter) -> None:
         with torch.no_grad():
             found, without = (
-                outcome(attn, attn.to_q(self.given), self.words, sights(rows))[2]
+                outcome(attn, attn.to_q(self.given), self.told, sights(rows))[2]
                 for rows in (self.rows(adapter, 1e-9), [*self.rows(adapter)[:2], self.rows(adapter)[1]])
             )
         torch.testing.assert_close(found, without, rtol=0, atol=1e-6)
 
     def test_steering_reads_pictures_on_both_sides(self, attn, adapter: Adapter) -> None:
         own, away = self.rows(adapter), [[Picture(adapter, self.second, 0.5)]] * 3
-        company = Company([drawn(3, 9, 32, seed=1)], [], torch.ones(1, 3), (4, 4), own, [away])
+        company = Company(self.told, [self.away], [], torch.ones(1, 3), (4, 4), own, [away])
         with torch.no_grad():
-            z = outcome(attn, attn.to_q(self.given), self.words, sights(own)).double()
-            other = outcome(attn, attn.to_q(self.given), company.states[0], sights(away)).double()
+            z = outcome(attn, attn.to_q(self.given), self.told, sights(own)).double()
+            other = outcome(attn, attn.to_q(self.given), company.others[0], sights(away)).double()
             before = attn.processor
             attn.set_processor(Normalized(3.0, 1e6, 1.0).change(company))
-            found = attn(self.given, encoder_hidden_states=self.words)
+            found = attn(self.given)
             attn.set_processor(before)
         close(found.double(), out_of(attn, 4 * z - 3 * other))
 
@@ -185,11 +186,11 @@ class TestOutcome:
         own = [[Picture(adapter, self.first, 0.8)]] * 3
         away = [[Picture(adapter, self.second, 0.8), Picture(adapter, self.first, 0.8, blank=True)]] * 3
         none = [[drawn(0, 32)]] * 3
-        company = Company([drawn(3, 9, 32, seed=1)], none, torch.ones(1, 3), (4, 4), own, [away])
+        company = Company(self.told, [self.away], none, torch.ones(1, 3), (4, 4), own, [away])
         with torch.no_grad():
             before = attn.processor
             attn.set_processor(Flip(2.0, 0.3).change(company))
-            found = attn(self.given, encoder_hidden_states=self.words)
+            found = attn(self.given)
             attn.set_processor(before)
         z, _ = by_hand(attn, self.given, self.words)
         both, bias = torch.cat([self.first, self.second]), torch.tensor([0.0] * 4 + [-0.3] * 6)

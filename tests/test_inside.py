@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,8 @@ from negativa.denoisers.patches.negtome import Merged
 from negativa.denoisers.patches.ong import Orthogonal
 from negativa.denoisers.patches.pag import Perturbed
 from negativa.denoisers.patches.places import Company, Processor, blocks_of, inside
+from negativa.denoisers.patches.plain import Plain
+from negativa.denoisers.patches.seeing import Told
 from negativa.denoisers.patches.seg import Smoothed, grid
 from negativa.plain.conditions import Nothing, Words
 from negativa.plain.passes import POSITIVE, Active, Moment
@@ -66,11 +68,15 @@ def out_of(attn, z: Tensor) -> Tensor:
         return z @ attn.to_out[0].weight.double().T + attn.to_out[0].bias.double()
 
 
-def changed(attn, patch, company: Company, given: Tensor, read: Tensor | None = None) -> Tensor:
+def told(rows: Tensor) -> Told:
+    return Told.of(list(rows))
+
+
+def changed(attn, patch, company: Company, given: Tensor) -> Tensor:
     before = attn.processor
     attn.set_processor(patch.change(company))
     with torch.no_grad():
-        found = attn(given, encoder_hidden_states=read)
+        found = attn(given)
     attn.set_processor(before)
     return found.double()
 
@@ -86,7 +92,7 @@ class TestCrossAttention:
     states = (drawn(3, 9, 32, seed=1), drawn(3, 9, 32, seed=2))
     weights = torch.tensor([[1.0, 0.5, -1.0], [0.0, 2.0, 0.3]])
     words = tuple([drawn(1 + row + i, 32, seed=row) for i in range(2)] for row in range(3))
-    company = Company(states, words, weights, (4, 4))
+    company = Company(told(prompt), [told(states[0]), told(states[1])], words, weights, (4, 4))
 
     def outcomes(self, attn) -> tuple[Tensor, list[Tensor]]:
         z, *others = (by_hand(attn, self.given, read)[0] for read in (self.prompt, *self.states))
@@ -99,12 +105,12 @@ class TestCrossAttention:
         bounded = torch.where(ratio > 3, pushed * 3 / ratio, pushed)
         wanted = out_of(block.attn2, 0.4 * bounded + 0.6 * z)
         assert (ratio > 3).any() and (ratio < 3).any()
-        close(changed(block.attn2, Normalized(3.0, 3.0, 0.4), self.company, self.given, self.prompt), wanted)
+        close(changed(block.attn2, Normalized(3.0, 3.0, 0.4), self.company, self.given), wanted)
 
     def test_subtracted(self, block) -> None:
         z, others = self.outcomes(block.attn2)
         wanted = z - 0.3 * sum(w.double()[:, None, None] * one for w, one in zip(self.weights, others, strict=True))
-        close(changed(block.attn2, PATCHES["nasa"](0.3), self.company, self.given, self.prompt), out_of(block.attn2, wanted))
+        close(changed(block.attn2, PATCHES["nasa"](0.3), self.company, self.given), out_of(block.attn2, wanted))
 
     def test_orthogonal(self, block) -> None:
         z, others = self.outcomes(block.attn2)
@@ -112,10 +118,10 @@ class TestCrossAttention:
             w.double()[:, None, None] * (one - (one * z).sum(-1, keepdim=True) / (z * z).sum(-1, keepdim=True) * z)
             for w, one in zip(self.weights, others, strict=True)
         )
-        close(changed(block.attn2, PATCHES["ong"](0.7), self.company, self.given, self.prompt), out_of(block.attn2, moved))
+        close(changed(block.attn2, PATCHES["ong"](0.7), self.company, self.given), out_of(block.attn2, moved))
 
     def test_flipped_rows_one_by_one(self, block) -> None:
-        found = changed(block.attn2, Flip(2.0, 0.3), self.company, self.given, self.prompt)
+        found = changed(block.attn2, Flip(2.0, 0.3), self.company, self.given)
         for row in range(3):
             first, second = self.words[row]
             read = torch.cat([self.prompt[row], first, second])[None]
@@ -142,28 +148,33 @@ class TestCrossAttention:
         share = weights[..., :9].sum(-1).mT  # rows, positions, heads
         heads = [one.unflatten(-1, (attn.heads, -1)) for one in (z, away)]
         wanted = (share[..., None] * heads[0] - 1.7 * (1 - share[..., None]) * heads[1]).flatten(2)
-        company = Company([words], [[one] for one in words], torch.ones(1, 3), (4, 4))
-        close(changed(attn, Flip(1.7, offset), company, self.given, self.prompt), out_of(attn, wanted))
+        company = Company(told(self.prompt), [told(words)], [[one] for one in words], torch.ones(1, 3), (4, 4))
+        close(changed(attn, Flip(1.7, offset), company, self.given), out_of(attn, wanted))
 
     @pytest.mark.parametrize("patch", [Normalized(0.0, 2.5, 0.5), Normalized(4.0, 2.5, 0.0), Subtracted(0.0), Orthogonal(0.0)])
     def test_without_strength_nothing_changes(self, block, patch) -> None:
         with torch.no_grad():
             plain = block.attn2(self.given, encoder_hidden_states=self.prompt)
-        torch.testing.assert_close(
-            changed(block.attn2, patch, self.company, self.given, self.prompt), plain.double(), rtol=0, atol=1e-6
-        )
+        torch.testing.assert_close(changed(block.attn2, patch, self.company, self.given), plain.double(), rtol=0, atol=1e-6)
+
+    def test_rows_that_are_told_the_same_share_it(self, block) -> None:
+        first, second = self.prompt[0], self.prompt[1]
+        shared = Told.of([first, second, first])
+        apart = told(torch.stack([first, second, first]))
+        assert len(shared.states) == 2 and len(apart.states) == 3
+        for patch in (Plain(), Flip(2.0, 0.3), Normalized(3.0, 3.0, 0.4)):
+            found, wanted = (changed(block.attn2, patch, replace(self.company, own=own), self.given) for own in (shared, apart))
+            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
 
     def test_no_bound_and_no_blend_is_plain_extrapolation(self, block) -> None:
-        one = Company(self.states[:1], [], torch.ones(1, 3), (4, 4))
+        one = Company(told(self.prompt), [told(self.states[0])], [], torch.ones(1, 3), (4, 4))
         z, (away, _) = self.outcomes(block.attn2)
-        close(
-            changed(block.attn2, Normalized(3.0, 1e6, 1.0), one, self.given, self.prompt), out_of(block.attn2, 4 * z - 3 * away)
-        )
+        close(changed(block.attn2, Normalized(3.0, 1e6, 1.0), one, self.given), out_of(block.attn2, 4 * z - 3 * away))
 
 
 class TestSelfAttention:
     given = drawn(2, 6, 16)
-    company = Company([], [], torch.ones(0, 2), (4, 5))  # latents of 4 x 5 are 2 x 3 inside
+    company = Company(told(drawn(2, 9, 32)), [], [], torch.ones(0, 2), (4, 5))  # latents of 4 x 5 are 2 x 3 inside
 
     def test_perturbed_positions_see_themselves_alone(self, block) -> None:
         with torch.no_grad():
@@ -202,7 +213,7 @@ class TestTokenMerging:
     def test_every_position_leaves_the_one_most_like_it_under_each_negative(self) -> None:
         own, *references = (drawn(2, 8, 4, seed=seed) for seed in (0, 5, 9))
         weights, out = torch.tensor([[1.0, 0.5], [-0.4, 2.0]]), torch.cat([own, *references])
-        found = Merged(0.9, 0.2).change(Company([], [], weights, (2, 4)))(torch.zeros_like(out), out)
+        found = Merged(0.9, 0.2).change(Company(told(out), [], [], weights, (2, 4)))(torch.zeros_like(out), out)
         assert torch.equal(found[2:], out[2:])
         for row, position in itertools.product(range(2), range(8)):
             h = moved = own[row, position]
@@ -215,7 +226,7 @@ class TestTokenMerging:
     def test_a_permuted_copy_of_itself_leaves_it_as_it_is(self) -> None:
         own = drawn(1, 8, 4)
         shuffled = own[:, torch.tensor([3, 0, 6, 1, 7, 2, 5, 4])]
-        found = Merged(0.9, 0.7).change(Company([], [], torch.ones(1, 1), (2, 4)))(own, torch.cat([own, shuffled]))
+        found = Merged(0.9, 0.7).change(Company(told(own), [], [], torch.ones(1, 1), (2, 4)))(own, torch.cat([own, shuffled]))
         torch.testing.assert_close(found[:1], own, rtol=0, atol=1e-6)
 
 
@@ -444,7 +455,7 @@ def test_every_patch_is_used_by_a_rule() -> None:
     ],
 )
 def test_patches_stay_where_they_belong(pipeline, name: str, layer: str, parts: tuple[str, ...]) -> None:
-    company = Company([], [[drawn(2, 32)]], torch.ones(1, 1), (16, 16))
+    company = Company(told(drawn(1, 9, 32)), [], [[drawn(2, 32)]], torch.ones(1, 1), (16, 16))
     patch = PATCHES[name](*(1.0 for _ in fields(PATCHES[name])))
     blocks = blocks_of(pipeline.unet)
     with inside(blocks, [(patch, company)]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +17,7 @@ from negativa.denoisers.loras import Acting, Lora, Loras
 from negativa.denoisers.patches import PATCHES
 from negativa.denoisers.patches.places import Company, Patch, blocks_of, inside
 from negativa.denoisers.patches.plain import Plain
-from negativa.denoisers.patches.seeing import Picture
+from negativa.denoisers.patches.seeing import Picture, Told
 from negativa.denoisers.reading import Reading
 from negativa.errors import InputError, nearest
 from negativa.plain.conditions import Condition, NothingKind, Shown
@@ -99,26 +99,22 @@ class LatentDiffusion(Reading):
         for patch, others in zip(passes[0].patches, against, strict=True):
             if patch.rows:
                 conditions += [condition for column in zip(*others, strict=True) for condition, _ in column]
-        pictures = [self._pictures(one) for one in conditions]
-        size = (latents[0].shape[-2], latents[0].shape[-1])
+        room, size = passes[0].room, (latents[0].shape[-2], latents[0].shape[-1])
+        read = [self._encoding(one, room) for one in conditions]
+        own, pictures = Told.of([one.states for one in read]), [self._pictures(one) for one in conditions]
         patches: list[tuple[Patch, Company]] = [
-            (PATCHES[patch.name](**dict(patch.numbers)), self._company(others, passes[0].room, size, pictures))
+            (PATCHES[patch.name](**dict(patch.numbers)), self._company(own, others, room, size, pictures))
             for patch, others in zip(passes[0].patches, against, strict=True)
         ]
-        read = [self._encoding(one, passes[0].room) for one in conditions]
-        texts = read
         if not any(patch.place == Plain.place for patch, _ in patches):
-            texts = list(dict.fromkeys(read))
-            reads = torch.tensor([texts.index(one) for one in read], device=self.device)
-            company = self._company([[] for _ in passes], passes[0].room, size, pictures)
-            patches.append((Plain(), replace(company, reads=reads)))
+            patches.append((Plain(), self._company(own, [[] for _ in passes], room, size, pictures)))
         copies = len(conditions) // len(passes)
         like = next(self.unet.parameters())  # its own `device` and `dtype` look through all of it at every call
         rows = torch.stack(latents * copies).to(like, memory_format=torch.channels_last)
         times = torch.tensor(timesteps * copies, device=like.device)
-        states, beside = torch.stack([one.states for one in texts]), self.beside(read, size)
+        beside = self.beside(read, size)
         with inside(self._blocks, patches):
-            predicted = self.unet(rows, times, states, added_cond_kwargs=beside, return_dict=False)[0]
+            predicted = self.unet(rows, times, own.states, added_cond_kwargs=beside, return_dict=False)[0]
         return predicted[: len(passes)].float().cpu().contiguous()
 
     def told(
@@ -133,6 +129,7 @@ class LatentDiffusion(Reading):
 
     def _company(
         self,
+        own: Told,
         read: Sequence[Sequence[tuple[Condition, float]]],
         room: int,
         size: tuple[int, int],
@@ -141,7 +138,8 @@ class LatentDiffusion(Reading):
         """What rows `read` beside their own conditions, each with its weight, and the `pictures` that they see themselves."""
         columns = [[condition for condition, _ in column] for column in zip(*read, strict=True)]
         return Company(
-            states=[torch.stack([self._embedding(one, room) for one in column]) for column in columns],
+            own=own,
+            others=[Told.of([self._encoding(one, room).states for one in column]) for column in columns],
             words=[[self._words(condition) for condition, _ in row] for row in read],
             weights=torch.tensor([[weight for _, weight in row] for row in read], device=self.device).T,
             size=size,

@@ -78,10 +78,6 @@ class Reading(ABC):
             self._shelves[own] = Shelf(*own, *self.shelf.places, apart=True) if own else self.shelf
         return self._shelves[words.embeddings]
 
-    def _embedding(self, condition: Condition, room: int) -> Tensor:
-        """What the network reads of a condition's text, (tokens, width), for so many chunks."""
-        return self._encoding(condition, room).states
-
     def _encoding(self, condition: Condition, room: int) -> Encoding:
         text = text_of(condition)
         key = text, room, self.loras.acting

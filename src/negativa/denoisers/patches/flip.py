@@ -17,11 +17,12 @@ from typing import Any, ClassVar
 import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from negativa.denoisers.patches.attention import attend, project
 from negativa.denoisers.patches.places import Company, Place
-from negativa.denoisers.patches.seeing import Picture, outcome, seeing, sights
+from negativa.denoisers.patches.seeing import Picture, seeing, sights
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,16 @@ class Flip:
         factor = -self.strength * pad_sequence(weights, batch_first=True)[..., None]
         bias = pad_sequence([torch.full((len(one),), -self.offset, device=one.device) for one in rows], True, float("-inf"))
 
-        def processor(attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
-            q, (read, references) = attn.to_q(hidden_states), encoder_hidden_states.tensor_split([len(words)])
+        def processor(attn: Attention, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+            q, read = attn.to_q(hidden_states), company.own.keys_and_values(attn)
             k, v = (
-                torch.cat([layer(read), layer(words) * share], 1)
-                for layer, share in ((attn.to_k, 1), (attn.to_v, factor.to(words.dtype)))
+                torch.cat([own[: len(words)], layer(words) * share], 1)
+                for own, layer, share in zip(read, (attn.to_k, attn.to_v), (1, factor.to(words.dtype)), strict=True)
             )
-            open_ = torch.cat([bias.new_zeros(read.shape[:2]), bias], 1)
+            open_ = pad(bias, (k.shape[1] - bias.shape[1], 0))
             z = attend(attn, q[: len(words)], k, v, open_)
-            if len(references):  # rows that another patch reads, which turn nothing around
-                z = torch.cat([z, outcome(attn, q[len(words) :], references, [])])
+            if len(q) > len(words):  # references, which turn nothing around
+                z = torch.cat([z, attend(attn, q[len(words) :], *(own[len(words) :] for own in read))])
             return project(attn, seeing(attn, q, z, seen))
 
         return processor

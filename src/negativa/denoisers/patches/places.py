@@ -12,7 +12,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
-from negativa.denoisers.patches.seeing import Picture
+from negativa.denoisers.patches.seeing import Picture, Told
 
 #: What a patch changes: where words are read, where the picture looks at itself, or a whole block. One patch a place.
 Place = Literal["cross-attention", "self-attention", "block"]
@@ -21,21 +21,21 @@ LAYERS: Final = {"cross-attention": "attn2", "self-attention": "attn1"}
 
 @dataclass(frozen=True)
 class Company:
-    """What the rows of a call read beside their own conditions, and the shape of what they see.
+    """What the rows of a call are told and see, and the shape of what they draw.
 
-    `states`: for each condition, as the model reads it, (rows, tokens, width); `words`: for each row and condition the
-    tokens of the words alone, (tokens, width); `weights` (conditions, rows); `size`: height and width of the latents;
-    `pictures`: what each row sees beside its own words, `shown`: for each condition, what each row sees beside its words;
-    `reads`: the place of each row's own words among those that the U-Net is told, where equal ones are told once.
+    `own`: what the rows themselves are told, and after them their references; `others`: for each condition that is read
+    beside it, what the rows are told; `words`: for each row and condition the tokens of the words alone, (tokens, width);
+    `weights` (conditions, rows); `size`: height and width of the latents; `pictures`: what each row sees beside its own
+    words, `shown`: for each condition, what each row sees beside its words.
     """
 
-    states: Sequence[Tensor]
+    own: Told
+    others: Sequence[Told]
     words: Sequence[Sequence[Tensor]]
     weights: Tensor
     size: tuple[int, int]
     pictures: Sequence[Sequence[Picture]] = ()
     shown: Sequence[Sequence[Sequence[Picture]]] = ()
-    reads: Tensor | None = None
 
 
 class Patch(Protocol):

@@ -24,6 +24,25 @@ from negativa.denoisers.patches.attention import attend
 
 
 @dataclass(frozen=True, eq=False)
+class Told:
+    """What rows are told in words: distinct `states` (texts, tokens, width), and which of them each row `reads`, (rows,)."""
+
+    states: Tensor
+    reads: Tensor
+
+    @classmethod
+    def of(cls, rows: Sequence[Tensor]) -> Told:
+        """What rows are told, (tokens, width) each; those of one and the same tensor share it."""
+        distinct = {id(one): one for one in rows}
+        place = {key: i for i, key in enumerate(distinct)}
+        return cls(torch.stack([*distinct.values()]), torch.tensor([place[id(one)] for one in rows], device=rows[0].device))
+
+    def keys_and_values(self, attn: Attention) -> tuple[Tensor, Tensor]:
+        """K and V of each row, (rows, tokens, width), computed once for each text."""
+        return attn.to_k(self.states).index_select(0, self.reads), attn.to_v(self.states).index_select(0, self.reads)
+
+
+@dataclass(frozen=True, eq=False)
 class Picture:
     """A picture, or what stands for none (`blank`), as an adapter sees it: tokens (tokens, width), and its weight, above 0.
 
@@ -65,9 +84,9 @@ def sights(rows: Sequence[Sequence[Picture]]) -> list[Sight]:
     return [_sight(adapter, rows) for adapter in dict.fromkeys(one.adapter for row in rows for one in row)]
 
 
-def outcome(attn: Attention, q: Tensor, states: Tensor, seen: Sequence[Sight]) -> Tensor:
-    """Z before the output projection, (rows, positions, width), for words that are encoded as `states`."""
-    return seeing(attn, q, attend(attn, q, attn.to_k(states), attn.to_v(states)), seen)
+def outcome(attn: Attention, q: Tensor, told: Told, seen: Sequence[Sight]) -> Tensor:
+    """Z before the output projection, (rows, positions, width), of rows that are told something, and see something."""
+    return seeing(attn, q, attend(attn, q, *told.keys_and_values(attn)), seen)
 
 
 def seeing(attn: Attention, q: Tensor, z: Tensor, seen: Sequence[Sight]) -> Tensor:

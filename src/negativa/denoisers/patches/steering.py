@@ -32,11 +32,12 @@ class Steering(ABC):
 
     def change(self, company: Company) -> Callable[..., Tensor]:
         weights = company.weights[:, :, None, None].float()
-        own, others = sights(company.pictures), list(zip_longest(company.states, map(sights, company.shown), fillvalue=()))
+        reads = [(company.own, sights(company.pictures))]
+        reads += zip_longest(company.others, map(sights, company.shown), fillvalue=())
 
-        def processor(attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        def processor(attn: Attention, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
             q = attn.to_q(hidden_states)
-            z, *away = (outcome(attn, q, *read).float() for read in ((encoder_hidden_states, own), *others))
+            z, *away = (outcome(attn, q, *read).float() for read in reads)
             return project(attn, self.steer(z, torch.stack(away), weights).to(q.dtype))
 
         return processor
