@@ -20,7 +20,7 @@ from negativa.denoisers.adapters.adapter import Adapter, fit
 from negativa.denoisers.adapters.encoder import Encoder, width_of
 from negativa.denoisers.patches.flip import Flip
 from negativa.denoisers.patches.nag import Normalized
-from negativa.denoisers.patches.places import Company
+from negativa.denoisers.patches.places import Company, Processor
 from negativa.denoisers.patches.seeing import Picture, Told, outcome, sights
 from negativa.plain.images import upright
 from negativa.plain.samplers import SAMPLERS
@@ -177,7 +177,7 @@ class TestOutcome:
             z = outcome(attn, attn.to_q(self.given), self.told, sights(own)).double()
             other = outcome(attn, attn.to_q(self.given), company.others[0], sights(away)).double()
             before = attn.processor
-            attn.set_processor(Normalized(3.0, 1e6, 1.0).change(company))
+            attn.set_processor(Processor(Normalized(3.0, 1e6, 1.0).change(company)))
             found = attn(self.given)
             attn.set_processor(before)
         close(found.double(), out_of(attn, 4 * z - 3 * other))
@@ -189,7 +189,7 @@ class TestOutcome:
         company = Company(self.told, [self.away], none, torch.ones(1, 3), (4, 4), own, [away])
         with torch.no_grad():
             before = attn.processor
-            attn.set_processor(Flip(2.0, 0.3).change(company))
+            attn.set_processor(Processor(Flip(2.0, 0.3).change(company)))
             found = attn(self.given)
             attn.set_processor(before)
         z, _ = by_hand(attn, self.given, self.words)

@@ -74,7 +74,7 @@ def told(rows: Tensor) -> Told:
 
 def changed(attn, patch, company: Company, given: Tensor) -> Tensor:
     before = attn.processor
-    attn.set_processor(patch.change(company))
+    attn.set_processor(Processor(patch.change(company)))
     with torch.no_grad():
         found = attn(given)
     attn.set_processor(before)

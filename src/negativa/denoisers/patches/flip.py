@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from diffusers.models.attention_processor import Attention
@@ -44,7 +44,7 @@ class Flip:
         factor = -self.strength * pad_sequence(weights, batch_first=True)[..., None]
         bias = pad_sequence([torch.full((len(one),), -self.offset, device=one.device) for one in rows], True, float("-inf"))
 
-        def processor(attn: Attention, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        def processor(attn: Attention, hidden_states: Tensor) -> Tensor:
             q, read = attn.to_q(hidden_states), company.own.keys_and_values(attn)
             k, v = (
                 torch.cat([own[: len(words)], layer(words) * share], 1)

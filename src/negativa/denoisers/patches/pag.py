@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
@@ -24,7 +24,7 @@ class Perturbed:
     where: ClassVar[str] = "mid_block"
 
     def change(self, company: Company) -> Callable[..., Tensor]:
-        def processor(attn: Attention, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        def processor(attn: Attention, hidden_states: Tensor) -> Tensor:
             return project(attn, attn.to_v(hidden_states))
 
         return processor

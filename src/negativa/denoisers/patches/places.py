@@ -41,8 +41,8 @@ class Company:
 class Patch(Protocol):
     """A frozen dataclass of numbers; `change` is called with the company of the rows, before they are run.
 
-    For attention it gives a processor as diffusers calls them, for a block a function of what went in and what came
-    out, (rows, positions, width) each. `where` begins the names of the blocks that are changed.
+    For attention it gives a function of the layer and of what goes in, for a block one of what went in and what came out,
+    (rows, positions, width) each. `where` begins the names of the blocks that are changed.
     """
 
     place: ClassVar[Place]
@@ -58,12 +58,12 @@ def blocks_of(unet: UNet2DConditionModel) -> dict[str, BasicTransformerBlock]:
 
 @dataclass(frozen=True)
 class Processor:
-    """A patch of attention as diffusers likes its processors: of a function, it looks up the signature at length every time."""
+    """A change of attention as diffusers wants it: of a mere function it would look up the signature in every call."""
 
-    change: Callable[..., Tensor]
+    change: Callable[[Attention, Tensor], Tensor]
 
-    def __call__(self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any) -> Tensor:
-        return self.change(attn, hidden_states, encoder_hidden_states)
+    def __call__(self, attn: Attention, hidden_states: Tensor, **_: Any) -> Tensor:
+        return self.change(attn, hidden_states)
 
 
 @contextmanager

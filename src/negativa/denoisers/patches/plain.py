@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
@@ -22,7 +22,7 @@ class Plain:
     def change(self, company: Company) -> Callable[..., Tensor]:
         seen = sights(company.pictures)
 
-        def processor(attn: Attention, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        def processor(attn: Attention, hidden_states: Tensor) -> Tensor:
             return project(attn, outcome(attn, attn.to_q(hidden_states), company.own, seen))
 
         return processor

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from diffusers.models.attention_processor import Attention
@@ -28,7 +28,7 @@ class Smoothed:
     where: ClassVar[str] = "mid_block"
 
     def change(self, company: Company) -> Callable[..., Tensor]:
-        def processor(attn: Attention, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        def processor(attn: Attention, hidden_states: Tensor) -> Tensor:
             q, k, v = (layer(hidden_states) for layer in (attn.to_q, attn.to_k, attn.to_v))
             height, width = grid(q.shape[1], company.size)
             across, down = (blur(side, self.sigma).to(q) for side in (width, height))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import zip_longest
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from diffusers.models.attention_processor import Attention
@@ -35,7 +35,7 @@ class Steering(ABC):
         reads = [(company.own, sights(company.pictures))]
         reads += zip_longest(company.others, map(sights, company.shown), fillvalue=())
 
-        def processor(attn: Attention, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        def processor(attn: Attention, hidden_states: Tensor) -> Tensor:
             q = attn.to_q(hidden_states)
             z, *away = (outcome(attn, q, *read).float() for read in reads)
             return project(attn, self.steer(z, torch.stack(away), weights).to(q.dtype))
