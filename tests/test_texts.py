@@ -41,7 +41,7 @@ def states(studio: Studio, text: str, emphasis=None, room: int = 1) -> Tensor:
     """What the model makes of a prompt."""
     recipe = Recipe(text, emphasis=emphasis)
     ((one, _),) = passes_of(recipe)["positive"]
-    return studio.denoiser._embedding(one.condition, room).clone()
+    return studio.denoiser.told([one.condition], room, (16, 16))[0][0]
 
 
 def close(found: Tensor, wanted: Tensor) -> None:
