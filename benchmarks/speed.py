@@ -26,6 +26,10 @@ BASE = Recipe(PROMPT, NEGATIVE, steps=STEPS, scale=SCALE)
 COLUMNS = ("a house", "a house, lawn", "a house in the snow")
 ROWS = (None, "tree, fence", "night")
 WINDOWS = [(i / 8, 1.0) for i in range(8)]
+TRIED = """
+Tried on two cores of an AMD processor, and left out: `torch.compile` (a call of 32 rows took 0.91 of the time and one of 2
+rows 0.75, after half a minute of compiling for each number of rows, with frozen weights, which a LoRA could not change), and
+linear layers through oneDNN in the place of MKL, which uses half of such a processor (0.85 at 64 rows, no change at few)."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,6 @@ def one_by_one(count: int) -> Callable[[StableDiffusionPipeline], None]:
     return run
 
 
-TRIED = """
-Tried on two cores of an AMD processor, and left out: `torch.compile` (a call of 32 rows took 0.91 of the time and one of 2
-rows 0.75, after half a minute of compiling for each number of rows, with frozen weights, which a LoRA could not change), and
-linear layers through oneDNN in the place of MKL, which uses half of such a processor (0.85 at 64 rows, no change at few)."""
 WORKS = (
     Work("one image", 0.90, 9, one_by_one(1), [BASE]),
     Work(
