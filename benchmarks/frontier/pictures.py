@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from rich.progress import track
 from ways import WEIGHTS, Way
 
 from negativa import Negative, Recipe
@@ -73,16 +74,32 @@ def cells(make: Maker, ways: Sequence[Way], chosen: Sequence[Case], seeds: Seque
     """Every way at every strength, first with the first few seeds, then with the next; what lies in the folder is read."""
     for first in range(0, len(seeds), WAVE):
         wave = seeds[first : first + WAVE]
+        files = {
+            (way.name, weight): folder / f"{way.name} {weight:g} from {wave[0]}.json".replace(":", " ")
+            for way in ways
+            for weight in WEIGHTS
+        }
+        left = [way for way in ways if not all(files[way.name, weight].exists() for weight in WEIGHTS)]
+        before = without(make, left, chosen, wave)
         for way in ways:
-            files = {weight: folder / f"{way.name} {weight:g} from {wave[0]}.json".replace(":", " ") for weight in WEIGHTS}
-            if not all(file.exists() for file in files.values()):
-                before = {case: drawn(make, recipes_of(way, case, 0.0, wave)) for case in chosen}
-                for weight, file in files.items():
-                    if not file.exists():
-                        cell = measured(make, way, weight, before, wave)
-                        with whole(file) as out:
-                            out.write(json.dumps(asdict(cell)).encode())
-            yield from (Cell(**json.loads(file.read_text())) for file in files.values())
+            for weight in WEIGHTS:
+                file = files[way.name, weight]
+                if not file.exists():
+                    cell = measured(make, way, weight, before[way.name], wave)
+                    with whole(file) as out:
+                        out.write(json.dumps(asdict(cell)).encode())
+                yield Cell(**json.loads(file.read_text()))
+
+
+def without(make: Maker, ways: Sequence[Way], chosen: Sequence[Case], seeds: Sequence[int]) -> dict[str, dict[Case, list]]:
+    """Every way's pictures without a negative, side by side: many rules are one then, and equal work is done once."""
+    found: dict[str, dict[Case, list]] = {way.name: {} for way in ways}
+    for case in track(chosen, "without a negative") if ways else ():
+        arms = [recipes_of(way, case, 0.0, seeds) for way in ways]
+        pictures = drawn(make, [recipe for of_one_seed in zip(*arms, strict=True) for recipe in of_one_seed])
+        for place, way in enumerate(ways):
+            found[way.name][case] = pictures[place :: len(ways)]
+    return found
 
 
 def joined(parts: Iterable[Cell]) -> list[Cell]:
