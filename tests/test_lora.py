@@ -103,6 +103,14 @@ class TestRuns:
         for old, new in zip(before, after, strict=True):
             assert old.keys() == new.keys() and all(torch.equal(old[key], new[key]) for key in old)
 
+    def test_changed_weights_lie_in_memory_as_the_others_do(self, studio, file: Path) -> None:
+        unet, loras = studio.denoiser.unet, studio.denoiser.loras
+        before = {name: (one.detach(), one.stride()) for name, one in unet.named_parameters()}
+        with loras.put(((str(file), 1.0),)):
+            now = dict(unet.named_parameters())
+            assert any(not torch.equal(now[name], one) for name, (one, _) in before.items())
+            assert all(now[name].stride() == stride for name, (_, stride) in before.items())
+
     def test_weight_0_is_the_run_without(self, studio, file: Path) -> None:
         without, zero = studio.generate(BASE), studio.generate(BASE.replace(loras=((file, 0),)))
         assert torch.equal(without.latents, zero.latents)

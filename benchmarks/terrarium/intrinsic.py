@@ -97,6 +97,8 @@ def main() -> int:
         for arm, (unwanted, obedience, variety) in found.items():
             rows = 1 if "one pass" in arm else 2
             lines.append(f"| {arm} | {unwanted:.1f} % | {obedience:.1f} % | {variety:.1f} | {rows} |")
+        if found["two passes"][0] > found["no negative"][0]:
+            lines += ["", "On terrarium's weights this negative adds what it names, and what is baked learned that from it."]
         name = write_sheet(f"intrinsic-{case.name}", {arm: images[:8] for arm, images in drawn.items()})
         lines += ["", f"![{case.negative}]({name})", ""]
     lines += ["## What was wanted", "", "| | measured | wanted |", "|---|---|---|", *map(str, bars), ""]

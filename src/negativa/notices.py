@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +65,7 @@ def _unsaid(recipe: Recipe, denoiser: Denoiser) -> Iterator[str]:
     return (file for file in recipe.embeddings if Path(file).is_file() and words_of(file) == words_of())
 
 
-def _same(named: Mapping[str, Blend], asked: Mapping[str, list[Pass]], one: str, other: str) -> bool:
+def _same(named: Mapping[str, Blend], asked: Mapping[str, Sequence[Pass]], one: str, other: str) -> bool:
     """Whether two passes read the same words and pictures, but for what the rule changes inside."""
     return named[one] == named[other] and len({frozenset(p.condition for p in asked[name]) for name in (one, other)}) == 1
 

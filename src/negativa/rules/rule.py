@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 from negativa.plain.passes import Moment, Patch
 
@@ -37,14 +37,9 @@ class Rule(Protocol):
 
 
 def patches_of(rule: Rule, moment: Moment) -> Mapping[str, Patch]:
-    """What a rule changes inside the network at this moment, by name of pass; most rules change nothing."""
-    return rule.patches(moment) if isinstance(rule, Patching) else {}
+    """What a rule changes inside the network at this moment, by name of pass; most rules change nothing.
 
-
-@runtime_checkable
-class Patching(Protocol):
-    """A rule that acts inside the network."""
-
-    def patches(self, moment: Moment) -> Mapping[str, Patch]:
-        """What is changed inside the network, by name of pass; for passes that `passes` names."""
-        ...
+    Those that do have `patches(moment)`, whose names are names of passes that `passes` names.
+    """
+    patches = getattr(rule, "patches", None)
+    return patches(moment) if patches else {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from negativa.plain.conditions import Shown, Words
@@ -90,7 +92,8 @@ def passes_at(recipe: Recipe, rule: Rule, moment: Moment) -> tuple[dict[str, Ble
     return pictured(named, recipe, moment.step, {*asked(rule.passes(moment), named, moment), *inside}), patches
 
 
-def asked_of(recipe: Recipe) -> dict[str, list[Pass]]:
+@lru_cache(maxsize=1024)  # asked before, at and after a walk
+def asked_of(recipe: Recipe) -> Mapping[str, tuple[Pass, ...]]:
     """Every pass that the walk of a recipe will ask for, by the name that its rule gives it, in each of its forms.
 
     A negative that a patch reads inside another pass is among the names.
@@ -103,7 +106,7 @@ def asked_of(recipe: Recipe) -> dict[str, list[Pass]]:
         inside = {str(name): named[str(name)] for patch in patches.values() for name, _ in patch.against}
         for name, blend in (inside | {name: changed[name] for name in rule.passes(moment)}).items():
             found.setdefault(name, {}).update(dict.fromkeys(one for one, _ in blend))
-    return {name: list(passes) for name, passes in found.items()}
+    return MappingProxyType({name: tuple(passes) for name, passes in found.items()})
 
 
 def images_of(one: Pass) -> list[Image | Blank]:

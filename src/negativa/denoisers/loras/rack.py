@@ -79,8 +79,9 @@ class Loras:
             for file, weight in loras:
                 for module, pair in (self._beside.get(file) or self._fit(file)[1]).items():
                     changed[module] = changed.get(module, module.weight).float() + weight * _product(pair, module.weight)
-            self._changed[loras] = {
-                module: nn.Parameter(one.to(module.weight.dtype), requires_grad=False) for module, one in changed.items()
+            self._changed[loras] = {  # laid out in memory as W is: a convolution copies any other at every call
+                module: nn.Parameter(torch.empty_like(module.weight).copy_(one), requires_grad=False)
+                for module, one in changed.items()
             }
         return self._changed[loras]
 
