@@ -8,6 +8,7 @@ from typing import Any
 from negativa import Recipe
 from negativa.rules import RULES, WRAPPERS, Rule, build
 
+OTHERS = tuple(f"nag:{name}" for name in ("flux", "sd35", "sana", "pixart", "wan"))  # for models that are no U-Nets
 WEIGHTS = (0.5, 1.0, 2.0)  # of the negative: a strength that every rule knows
 
 
@@ -31,6 +32,8 @@ def ways() -> list[Way]:
         sampler = next(iter(getattr(kind, "samplers", ("euler_a",))))
         for preset in ("", *getattr(kind, "PRESETS", ())):
             rule = f"{name}:{preset}".rstrip(":")
+            if rule in OTHERS:
+                continue
             given = {"rule": rule} if sampler == "euler_a" else {"rule": rule, "sampler": sampler}
             if (built := build(Recipe(scale=2.0, **given))) not in seen:
                 seen.append(built)
@@ -38,6 +41,6 @@ def ways() -> list[Way]:
     found += [Way(f"cfg, {name}", {"wrappers": (name,)}) for name in WRAPPERS]
     found.append(Way("cfg, window noun", {"window": "noun"}))
     found.append(Way("cfg, ddim", {"sampler": "ddim"}))  # beside cfg_pp, which cannot have the others' sampler
-    found += [Way(f"{rule}, reuse", {"rule": rule, "wrappers": ("reuse",)}) for rule in ("nag", "nag:sdxl", "nag:sana")]
+    found += [Way(f"{rule}, reuse", {"rule": rule, "wrappers": ("reuse",)}) for rule in ("nag", "nag:sdxl")]
     found += [Way(f"{rule} at scale 1", {"rule": rule, "scale": 1.0}) for rule in ("nag", "vsf", "ong")]
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from common import DOCS, FIRST_SEED, STEPS, Bar, Readings, draw, read, seeded, studio, write_sheet
@@ -27,7 +27,10 @@ IDENTITY = (*HAIR, *SKIN, *EYES, *FACE, "short hair", "long hair", "curly hair",
 
 @dataclass(frozen=True)
 class Case:
-    """A prompt and the painting that is its negative; `bound` are attributes that cannot stay as they are without it."""
+    """A prompt and the painting that is its negative; `bound` are attributes that cannot stay as they are without it.
+
+    The negative acts from `start` of the steps on; `why` says what that is for.
+    """
 
     title: str
     prompt: str
@@ -35,7 +38,8 @@ class Case:
     painted: dict[str, bool]
     removed: str = ""
     bound: tuple[str, ...] = ()
-    weights: dict[str, float] = field(default_factory=lambda: {"base": 1.0, "plus": 1.0})
+    start: float = 0.0
+    why: str = ""
 
     @property
     def picture(self) -> Image.Image:
@@ -43,12 +47,29 @@ class Case:
         return paint(np.random.default_rng(5), self.kind, **({} if self.painted.get("grayscale") else plain), **self.painted)[0]
 
     def recipe(self, adapter: str) -> Recipe:
-        return Recipe(self.prompt, Negative(negativa.Image(self.picture, adapter), weight=self.weights[adapter]))
+        return Recipe(self.prompt, Negative(negativa.Image(self.picture, adapter), start=self.start))
 
 
 CASES = (
-    Case("A house minus its lawn", "a house", "house", {"lawn": True, "day": True}, "lawn", ("snow", "flowers")),
-    Case("A street minus its cars", "a street", "street", {"cars": True, "day": True}, "cars", ("extra wheel",)),
+    Case(
+        "A house minus its lawn",
+        "a house",
+        "house",
+        {"lawn": True, "day": True},
+        "lawn",
+        ("snow", "flowers"),
+        why="A lawn or none is decided in the first step: a negative that starts after it comes too late.",
+    ),
+    Case(
+        "A street minus its cars",
+        "a street",
+        "street",
+        {"cars": True, "day": True},
+        "cars",
+        ("extra wheel",),
+        start=0.1,
+        why="The negative acts after the first tenth of the steps, so that they can lay out the same street.",
+    ),
     Case("One face minus another", "portrait of a woman", "portrait", {"woman": True, "red_hair": True, "green_eyes": True}),
     Case("Minus a picture without colours", "a house", "house", {"grayscale": True}),
 )
@@ -73,7 +94,7 @@ def main() -> int:
             bars += found
             lines += map(str, found)
         name = write_sheet(f"negative-images-{case.title.rpartition(' ')[2]}", rows)
-        lines += ["", f"Prompt “{case.prompt}”.", "", f"![{case.title}]({name})", ""]
+        lines += ["", f"Prompt “{case.prompt}”. {case.why}".rstrip(), "", f"![{case.title}]({name})", ""]
     text = "\n".join(lines)
     (DOCS / "negative-images.md").write_text(text)
     print(text)
