@@ -125,7 +125,7 @@ class TestOutcome:
     """One layer, by hand in float64: rows with no picture, one, and two of different weights."""
 
     given, words = drawn(3, 16, 16), drawn(3, 9, 32)
-    told, away = Told.of([*words]), Told.of([*drawn(3, 9, 32, seed=1)])
+    told, away = Told([*words]), Told([*drawn(3, 9, 32, seed=1)])
     first, second = drawn(4, 32, seed=3), drawn(6, 32, seed=4)
 
     @pytest.fixture

@@ -69,7 +69,7 @@ def out_of(attn, z: Tensor) -> Tensor:
 
 
 def told(rows: Tensor) -> Told:
-    return Told.of(list(rows))
+    return Told(list(rows))
 
 
 def changed(attn, patch, company: Company, given: Tensor) -> Tensor:
@@ -157,11 +157,17 @@ class TestCrossAttention:
             plain = block.attn2(self.given, encoder_hidden_states=self.prompt)
         torch.testing.assert_close(changed(block.attn2, patch, self.company, self.given), plain.double(), rtol=0, atol=1e-6)
 
-    def test_rows_that_are_told_the_same_share_it(self, block) -> None:
+    def test_a_text_is_read_once_for_all_rows_and_steps(self, block) -> None:
         first, second = self.prompt[0], self.prompt[1]
-        shared = Told.of([first, second, first])
+        shared = Told([first, second, first])
         apart = told(torch.stack([first, second, first]))
-        assert len(shared.states) == 2 and len(apart.states) == 3
+        read: list[Tensor] = []
+        counting = block.attn2.to_k.register_forward_hook(lambda module, given, out: read.append(given[0]))
+        for own, texts in ((shared, 2), (shared, 0), (replace(shared, rows=[second, first]), 0), (apart, 3)):
+            read.clear()
+            changed(block.attn2, Plain(), replace(self.company, own=own), self.given[: len(own.rows)])
+            assert len(read) == texts
+        counting.remove()
         for patch in (Plain(), Flip(2.0, 0.3), Normalized(3.0, 3.0, 0.4)):
             found, wanted = (changed(block.attn2, patch, replace(self.company, own=own), self.given) for own in (shared, apart))
             torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)

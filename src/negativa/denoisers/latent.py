@@ -17,7 +17,7 @@ from negativa.denoisers.loras import Acting, Lora, Loras
 from negativa.denoisers.patches import PATCHES
 from negativa.denoisers.patches.places import Company, Patch, blocks_of, inside
 from negativa.denoisers.patches.plain import Plain
-from negativa.denoisers.patches.seeing import Picture, Told
+from negativa.denoisers.patches.seeing import Picture, Read, Told
 from negativa.denoisers.reading import Reading
 from negativa.errors import InputError, nearest
 from negativa.plain.conditions import Condition, NothingKind, Shown
@@ -72,6 +72,7 @@ class LatentDiffusion(Reading):
         self.device, self.dtype = str(self.unet.device), str(self.unet.dtype).removeprefix("torch.")
         self.patches = PATCHES
         self._blocks = blocks_of(self.unet)
+        self._read = Read()
         self.adapters = Adapters(self.unet)
         self.loras = Loras({part: getattr(self, part) for part in self.networks if part != "vae"}, self.family)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
@@ -101,7 +102,7 @@ class LatentDiffusion(Reading):
                 conditions += [condition for column in zip(*others, strict=True) for condition, _ in column]
         room, size = passes[0].room, (latents[0].shape[-2], latents[0].shape[-1])
         read = [self._encoding(one, room) for one in conditions]
-        own, pictures = Told.of([one.states for one in read]), [self._pictures(one) for one in conditions]
+        own, pictures = Told([one.states for one in read], self._read), [self._pictures(one) for one in conditions]
         patches: list[tuple[Patch, Company]] = [
             (PATCHES[patch.name](**dict(patch.numbers)), self._company(own, others, room, size, pictures))
             for patch, others in zip(passes[0].patches, against, strict=True)
@@ -113,8 +114,8 @@ class LatentDiffusion(Reading):
         rows = torch.stack(latents * copies).to(like, memory_format=torch.channels_last)
         times = torch.tensor(timesteps * copies, device=like.device)
         beside = self.beside(read, size)
-        with inside(self._blocks, patches):
-            predicted = self.unet(rows, times, own.states, added_cond_kwargs=beside, return_dict=False)[0]
+        with inside(self._blocks, patches):  # which know what each row is told: the network itself hears of one
+            predicted = self.unet(rows, times, own.rows[0][None], added_cond_kwargs=beside, return_dict=False)[0]
         return predicted[: len(passes)].float().cpu().contiguous()
 
     def told(
@@ -139,7 +140,7 @@ class LatentDiffusion(Reading):
         columns = [[condition for condition, _ in column] for column in zip(*read, strict=True)]
         return Company(
             own=own,
-            others=[Told.of([self._encoding(one, room).states for one in column]) for column in columns],
+            others=[Told([self._encoding(one, room).states for one in column], self._read) for column in columns],
             words=[[self._words(condition) for condition, _ in row] for row in read],
             weights=torch.tensor([[weight for _, weight in row] for row in read], device=self.device).T,
             size=size,

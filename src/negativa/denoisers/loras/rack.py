@@ -14,10 +14,11 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from negativa.denoisers.kept import Kept, bytes_of
 from negativa.denoisers.loras.files import Lora, Pair, read
 from negativa.errors import InputError
 
-KEPT: Final = 2**30  # bytes of changed weights that are kept beside those in use
+KEPT: Final = 2**30  # bytes of changed weights that are kept
 Acting = tuple[tuple[str, float], ...]  # paths with their weights
 
 
@@ -31,7 +32,7 @@ class Loras:
         self.acting: Acting = ()
         self._networks, self._family = networks, family
         self._fitted: dict[str, tuple[Lora, dict[nn.Module, Pair]]] = {}
-        self._changed: dict[Acting, dict[nn.Module, Tensor]] = {}
+        self._changed = Kept[dict[nn.Module, Tensor]](KEPT, lambda one: bytes_of(*one.values()))
         self._beside: dict[str, Mapping[nn.Module, Pair]] = {}
 
     def __getitem__(self, file: str) -> Lora:
@@ -67,23 +68,18 @@ class Loras:
 
     def _weights(self, loras: Acting) -> dict[nn.Module, Tensor]:
         """The changed weights by module; those made last are kept."""
-        if loras in self._changed:
-            self._changed[loras] = self._changed.pop(loras)
-            return self._changed[loras]
-        sizes = [sum(map(_size, changed.values())) for changed in self._changed.values()]
-        while sum(sizes) > KEPT:
-            sizes.pop(0)
-            del self._changed[next(iter(self._changed))]
+        return self._changed.get(loras, lambda: self._change(loras))
+
+    @torch.no_grad()
+    def _change(self, loras: Acting) -> dict[nn.Module, Tensor]:
         changed: dict[nn.Module, Tensor] = {}
-        with torch.no_grad():
-            for file, weight in loras:
-                for module, pair in (self._beside.get(file) or self._fit(file)[1]).items():
-                    changed[module] = changed.get(module, module.weight).float() + weight * _product(pair, module.weight)
-            self._changed[loras] = {  # laid out in memory as W is: a convolution copies any other at every call
-                module: nn.Parameter(torch.empty_like(module.weight).copy_(one), requires_grad=False)
-                for module, one in changed.items()
-            }
-        return self._changed[loras]
+        for file, weight in loras:
+            for module, pair in (self._beside.get(file) or self._fit(file)[1]).items():
+                changed[module] = changed.get(module, module.weight).float() + weight * _product(pair, module.weight)
+        return {  # laid out in memory as W is: a convolution copies any other at every call
+            module: nn.Parameter(torch.empty_like(module.weight).copy_(one), requires_grad=False)
+            for module, one in changed.items()
+        }
 
     def _module(self, lora: Lora, name: str, place: str, pair: Pair) -> nn.Module:
         """What a pair of matrices changes. Raises `InputError` if this model has no place for them."""
@@ -106,7 +102,3 @@ def _product(pair: Pair, like: Tensor) -> Tensor:
     """B A in the shape of a weight; a convolution's A looks as it does, its B only mixes channels."""
     down, up = (one.to(like.device, torch.float32) for one in pair)
     return (up.flatten(1) @ down.flatten(1)).view(like.shape)
-
-
-def _size(one: Tensor) -> int:
-    return one.numel() * one.element_size()

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import torch
 from diffusers.models.attention_processor import Attention
@@ -20,26 +21,39 @@ from torch.nn.functional import linear
 from torch.nn.utils.rnn import pad_sequence
 
 from negativa.denoisers.adapters.adapter import Adapter
+from negativa.denoisers.kept import Kept, bytes_of
 from negativa.denoisers.patches.attention import attend
+
+KEPT: Final = 2**28  # bytes of keys and values that are kept
+
+
+class Read:
+    """K and V of texts, which are the same at every step, by layer.
+
+    A text is known by its tensor: it is told by the same one as long as the weights are the same.
+    """
+
+    def __init__(self) -> None:
+        self._kept = Kept[tuple[Tensor, Tensor, Tensor]](KEPT, lambda one: bytes_of(*one[1:]))
+
+    def __call__(self, attn: Attention, states: Tensor) -> tuple[Tensor, Tensor]:
+        """K and V of `states` (tokens, width)."""
+        key = id(states), attn  # a tensor that is kept with what was made of it, so that no other gets its id
+        return self._kept.get(key, lambda: (states, attn.to_k(states), attn.to_v(states)))[1:]
 
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """What rows are told in words: distinct `states` (texts, tokens, width), and which of them each row `reads`, (rows,)."""
+    """What rows are told in words, (tokens, width) each; those of one and the same tensor share what is `read` of it."""
 
-    states: Tensor
-    reads: Tensor
-
-    @classmethod
-    def of(cls, rows: Sequence[Tensor]) -> Told:
-        """What rows are told, (tokens, width) each; those of one and the same tensor share it."""
-        distinct = {id(one): one for one in rows}
-        place = {key: i for i, key in enumerate(distinct)}
-        return cls(torch.stack([*distinct.values()]), torch.tensor([place[id(one)] for one in rows], device=rows[0].device))
+    rows: Sequence[Tensor]
+    read: Read = field(default_factory=Read)
 
     def keys_and_values(self, attn: Attention) -> tuple[Tensor, Tensor]:
         """K and V of each row, (rows, tokens, width), computed once for each text."""
-        return attn.to_k(self.states).index_select(0, self.reads), attn.to_v(self.states).index_select(0, self.reads)
+        each = {id(one): self.read(attn, one) for one in {id(one): one for one in self.rows}.values()}
+        k, v = zip(*(each[id(one)] for one in self.rows), strict=True)
+        return torch.stack(k), torch.stack(v)
 
 
 @dataclass(frozen=True, eq=False)

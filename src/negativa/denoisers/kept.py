@@ -1,0 +1,37 @@
+"""What is made once and kept for as long as there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from torch import Tensor
+
+V = TypeVar("V")
+
+
+class Kept(Generic[V]):
+    """Values by key, made when they are first asked for.
+
+    Those that were asked for longest ago are dropped while all of them take more than `most` bytes, the last one never.
+    """
+
+    def __init__(self, most: int, size: Callable[[V], int]) -> None:
+        self._most, self._size = most, size
+        self._values: dict[Hashable, V] = {}
+        self._bytes = 0
+
+    def get(self, key: Hashable, make: Callable[[], V]) -> V:
+        if key in self._values:
+            self._values[key] = self._values.pop(key)
+            return self._values[key]
+        self._values[key] = made = make()
+        self._bytes += self._size(made)
+        while self._bytes > self._most and len(self._values) > 1:
+            self._bytes -= self._size(self._values.pop(next(iter(self._values))))
+        return made
+
+
+def bytes_of(*tensors: Tensor) -> int:
+    """How much memory tensors take."""
+    return sum(one.numel() * one.element_size() for one in tensors)
