@@ -107,3 +107,11 @@ def test_the_budget_grows_until_a_row_stops_getting_cheaper(seconds, settles: in
     assert budget.rows() == settles
     assert sum(budget.split(100)) == 100 and max(budget.split(100)) <= settles
     assert max(budget.split(settles + 1)) - min(budget.split(settles + 1)) <= 1
+
+
+def test_a_size_that_met_a_busy_machine_gets_another_chance() -> None:
+    budget, sizes = RowBudget(), list[int]()
+    for call in range(60):
+        sizes.append(budget.rows())
+        budget.learn(sizes[-1], {8: 3.0, 16: 5.0 if call < 2 * TRIES else 2.0}.get(sizes[-1], 9.0) * sizes[-1])
+    assert sizes[2 * TRIES] == 8 and budget.rows() == 16

@@ -25,6 +25,7 @@ from negativa.terrarium.reader import named
 from negativa.training import bake
 
 SEEDS = 200
+TIMED = 96  # pictures an arm, in turns
 WITHIN = 5  # points, or per cent of variety, of guidance in two passes
 ARMS = ("no negative", "two passes", "baked, one pass", "placebo: the LoRA at 0, one pass")
 INTRODUCTION = f"""\
@@ -62,7 +63,7 @@ class Case:
     def bake(self) -> tuple[Path, dict[str, bake.Figure]]:
         """The LoRA, and how long a picture takes in each arm."""
         out = kept() / f"{self.name}.safetensors"
-        settings = bake.Settings(bake.Goal("negative", self.negative), out, device="cpu", overwrite=True)
+        settings = bake.Settings(bake.Goal("negative", self.negative), out, device="cpu", pictures=TIMED, overwrite=True)
         *_, end = track(bake.run(settings), f"baking {self.name}")
         assert isinstance(end, bake.Baked)
         return out, {one.arm: one for one in end.figures}

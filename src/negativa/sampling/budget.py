@@ -7,6 +7,7 @@ from typing import Final
 
 SIZES: Final = (8, 16, 32, 64)
 TRIES: Final = 3  # calls of a size before it is judged, by the fastest of them
+AGAIN: Final = 16  # calls after which a size that was not cheaper is tried once more: the machine may have been busy
 CLEARLY: Final = 0.97  # a larger call must be at least this much cheaper a row to be worth its memory
 
 
@@ -19,6 +20,7 @@ class RowBudget:
 
     def __init__(self) -> None:
         self._seconds: dict[int, list[float]] = {size: [] for size in SIZES}  # seconds a row, by size of call
+        self._calls = 0
         self.most = SIZES[-1]
 
     def split(self, rows: int) -> list[int]:
@@ -36,12 +38,13 @@ class RowBudget:
             if len(self._seconds[size]) < TRIES:
                 return size
             if size != best and min(self._seconds[size]) > CLEARLY * min(self._seconds[best]):
-                break
+                return best if self._calls % AGAIN else size
             best = size
         return best
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take note that a call of `rows` rows took `seconds`."""
+        self._calls += 1
         size = next((size for size in SIZES if rows <= size), SIZES[-1])
         known = self._seconds[size]
         known.append(seconds / rows)

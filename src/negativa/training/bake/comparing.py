@@ -16,7 +16,7 @@ from negativa.terrarium.canvas import SIZE
 from negativa.training.bake.goal import Goal
 from negativa.training.progress import Progress
 
-TURN: Final = 16  # pictures that an arm draws before it is the next one's turn
+TURN: Final = 32  # pictures that an arm draws before it is the next one's turn
 
 Changed = Callable[[Recipe], Recipe]
 
