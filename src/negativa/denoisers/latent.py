@@ -102,7 +102,7 @@ class LatentDiffusion(Reading):
                 conditions += [condition for column in zip(*others, strict=True) for condition, _ in column]
         room, size = passes[0].room, (latents[0].shape[-2], latents[0].shape[-1])
         read = [self._encoding(one, room) for one in conditions]
-        own, pictures = Told([one.states for one in read], self._read), [self._pictures(one) for one in conditions]
+        own, pictures = self._told(read), [self._pictures(one) for one in conditions]
         patches: list[tuple[Patch, Company]] = [
             (PATCHES[patch.name](**dict(patch.numbers)), self._company(own, others, room, size, pictures))
             for patch, others in zip(passes[0].patches, against, strict=True)
@@ -128,6 +128,9 @@ class LatentDiffusion(Reading):
         read = [self._encoding(one, room) for one in conditions]
         return torch.stack([one.states for one in read]), self.beside(read, size)
 
+    def _told(self, read: Sequence[Encoding]) -> Told:
+        return Told([one.states for one in read], self._read, self.loras.acting)
+
     def _company(
         self,
         own: Told,
@@ -140,7 +143,7 @@ class LatentDiffusion(Reading):
         columns = [[condition for condition, _ in column] for column in zip(*read, strict=True)]
         return Company(
             own=own,
-            others=[Told([self._encoding(one, room).states for one in column], self._read) for column in columns],
+            others=[self._told([self._encoding(one, room) for one in column]) for column in columns],
             words=[[self._words(condition) for condition, _ in row] for row in read],
             weights=torch.tensor([[weight for _, weight in row] for row in read], device=self.device).T,
             size=size,

@@ -80,7 +80,7 @@ class Reading(ABC):
 
     def _encoding(self, condition: Condition, room: int) -> Encoding:
         text = text_of(condition)
-        key = text, room, self.loras.acting
+        key = text, room, self.loras.on_texts
         if key not in self._encodings:
             if len(self._encodings) >= REMEMBERED:
                 del self._encodings[next(iter(self._encodings))]

@@ -39,6 +39,15 @@ class Loras:
         """Raises `InputError` if it is no LoRA for this model."""
         return self._fit(file)[0]
 
+    @property
+    def on_texts(self) -> Acting:
+        """Those of `acting` that change what reads texts."""
+        return tuple(
+            (file, weight)
+            for file, weight in self.acting
+            if file not in self._beside and any(pairs for name, pairs in self[file].pairs.items() if name != "unet")
+        )
+
     def add(self, name: str, pairs: Mapping[nn.Module, Pair]) -> None:
         """Know matrices that came with something else by a name that is no file's."""
         self._beside[name] = pairs

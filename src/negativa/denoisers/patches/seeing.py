@@ -10,7 +10,7 @@ the scale; several of one weight are read together, as in diffusers; and one who
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,30 +28,34 @@ KEPT: Final = 2**28  # bytes of keys and values that are kept
 
 
 class Read:
-    """K and V of texts, which are the same at every step, by layer.
+    """K and V of texts, which are the same at every step, by layer and by what acts on it (LoRAs).
 
-    A text is known by its tensor: it is told by the same one as long as the weights are the same.
+    A text is known by its tensor.
     """
 
     def __init__(self) -> None:
         self._kept = Kept[tuple[Tensor, Tensor, Tensor]](KEPT, lambda one: bytes_of(*one[1:]))
 
-    def __call__(self, attn: Attention, states: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, attn: Attention, states: Tensor, acting: Hashable) -> tuple[Tensor, Tensor]:
         """K and V of `states` (tokens, width)."""
-        key = id(states), attn  # a tensor that is kept with what was made of it, so that no other gets its id
+        key = id(states), attn, acting  # a tensor that is kept with what was made of it, so that no other gets its id
         return self._kept.get(key, lambda: (states, attn.to_k(states), attn.to_v(states)))[1:]
 
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """What rows are told in words, (tokens, width) each; those of one and the same tensor share what is `read` of it."""
+    """What rows are told in words, (tokens, width) each; those of one and the same tensor share what is `read` of it.
+
+    `acting` is what changes the layers now.
+    """
 
     rows: Sequence[Tensor]
     read: Read = field(default_factory=Read)
+    acting: Hashable = ()
 
     def keys_and_values(self, attn: Attention) -> tuple[Tensor, Tensor]:
         """K and V of each row, (rows, tokens, width), computed once for each text."""
-        each = {id(one): self.read(attn, one) for one in {id(one): one for one in self.rows}.values()}
+        each = {id(one): self.read(attn, one, self.acting) for one in {id(one): one for one in self.rows}.values()}
         k, v = zip(*(each[id(one)] for one in self.rows), strict=True)
         return torch.stack(k), torch.stack(v)
 
