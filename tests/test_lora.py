@@ -111,6 +111,16 @@ class TestRuns:
             assert any(not torch.equal(now[name], one) for name, (one, _) in before.items())
             assert all(now[name].stride() == stride for name, (_, stride) in before.items())
 
+    @pytest.mark.parametrize(("parts", "again"), [(["unet"], False), (["unet", "text_encoder"], True)])
+    def test_texts_are_encoded_again_where_their_encoder_changes(self, studio, tmp_path: Path, parts, again: bool) -> None:
+        file = lora_files.write(tmp_path / "a.safetensors", lora_files.of(tiny_pipeline("epsilon"), parts))
+        studio.generate(BASE)
+        read: list[int] = []
+        counting = studio.denoiser.text_encoder.register_forward_hook(lambda *_: read.append(1))
+        studio.generate(BASE.replace(loras=(file,)))
+        counting.remove()
+        assert bool(read) == again
+
     def test_weight_0_is_the_run_without(self, studio, file: Path) -> None:
         without, zero = studio.generate(BASE), studio.generate(BASE.replace(loras=((file, 0),)))
         assert torch.equal(without.latents, zero.latents)
