@@ -76,14 +76,14 @@ def tagged(picture: Image.Image, tags: Sequence[Tag]) -> Image.Image:
 
 
 def _fitted(text: str, size: float, room: float, bold: bool = False) -> tuple[str, ImageFont.FreeTypeFont]:
-    """The text and a font in which it takes at most `room` pixels."""
+    """The text, if need be without its middle, and a font in which it takes at most `room` pixels."""
     font = _font(size, bold)
     if font.getlength(text) > room:
         font = _font(max(min(LEAST, size), size * room / font.getlength(text)), bold)
-    if font.getlength(text) > room:
-        while text and font.getlength(text + "…") > room:
-            text = text[:-1]
-        text += "…"
+    whole, left = text, len(text)
+    while left and font.getlength(text) > room:  # both ends stay: labels of arms differ in their last words
+        left -= 1
+        text = f"{whole[: left - left // 2]}…{whole[len(whole) - left // 2 :]}"
     return text, font
 
 
