@@ -35,13 +35,13 @@ def lines() -> Iterator[str]:
         ]
         for way in track(ways(), f"mixture: {prompt or 'no prompt'}"):
             try:
-                yield f"| {way.name} | {' | '.join(cell(prompt, way, weight) for weight in WEIGHTS)} |"
+                yield f"| {way.name} | {' | '.join(figures(prompt, way, weight) for weight in WEIGHTS)} |"
             except InputError:  # a rule that acts inside a network
                 continue
         yield ""
 
 
-def cell(prompt: str, way: Way, weight: float) -> str:
+def figures(prompt: str, way: Way, weight: float) -> str:
     """The figures of a way at a strength. Raises `InputError` for a rule that the mixture cannot follow."""
     fields = {"scale": SCALE, "steps": STEPS} | way.fields
     recipes = [Recipe(prompt, Negative(AWAY, weight), seed, **fields) for seed in range(POINTS)]

@@ -30,7 +30,7 @@ KEPT: Final = 2**28  # bytes of keys and values that are kept
 class Read:
     """K and V of texts, which are the same at every step, by layer and by what acts on it (LoRAs).
 
-    A text is known by its tensor.
+    A text is known by its tensor. The network's own weights stand still: one that is trained is a copy.
     """
 
     def __init__(self) -> None:

@@ -82,13 +82,14 @@ def compare(
     arms: Mapping[str, tuple[Studio, Arm]], recipes: Sequence[Recipe], attributes: Sequence[str]
 ) -> Generator[Progress, None, list[Figure]]:
     """Draw the recipes in every arm, and tell of it. Recipes are complete."""
+    order = list(arms.items())
     drawn: dict[str, list[Result]] = {name: [] for name in arms}
     seconds = dict.fromkeys(arms, 0.0)
     for studio, arm in arms.values():
         studio.generate(arm.change(recipes[0]))  # the first picture is slow, and not counted
     for turn, begin in enumerate(range(0, len(recipes), TURN)):
-        first = turn % len(arms)  # each in its turn, as what comes later finds texts that are encoded already
-        for name, (studio, arm) in (*list(arms.items())[first:], *list(arms.items())[:first]):
+        first = turn % len(order)  # each in its turn, as what comes later finds texts that are encoded already
+        for name, (studio, arm) in order[first:] + order[:first]:
             started = time.perf_counter()
             made = list(studio.generate_many([arm.change(one) for one in recipes[begin : begin + TURN]]))
             seconds[name] += time.perf_counter() - started
