@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Mapping
-from functools import cache
+import json
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from negativa.errors import InputError
@@ -19,15 +21,13 @@ class Steps:
     """One image's scheduler, with its timesteps set: scales what the network sees, and takes steps."""
 
     def __init__(self, name: str, config: Mapping[str, Any], steps: int, generator: torch.Generator) -> None:
-        kind, settings = scheduler_of(name, config)
-        if "noise_sampler_seed" in inspect.signature(kind.__init__).parameters:
-            settings["noise_sampler_seed"] = noise.brownian_seed(generator)
-        self._scheduler = kind.from_config(config, **settings)
-        self._scheduler.set_timesteps(steps)
+        kind, _ = scheduler_of(name, config)
+        if "noise_sampler_seed" in _parameters(kind.__init__):
+            self._scheduler = _made(name, config, steps, noise_sampler_seed=noise.brownian_seed(generator))
+        else:
+            self._scheduler = _copied(_shared(name, json.dumps(dict(config)), steps))
         self._flow = is_flow(config)
-        if self._flow:
-            self._scheduler.set_begin_index(0)  # a timestep cut to a whole number may stand there twice
-        self._takes_generator = "generator" in inspect.signature(kind.step).parameters
+        self._takes_generator = "generator" in _parameters(kind.step)
         self._generator = generator
         self.timesteps: torch.Tensor = self._scheduler.timesteps
 
@@ -74,15 +74,42 @@ class Steps:
 
 def check_steps(name: str, config: Mapping[str, Any], steps: int) -> None:
     """Raise `InputError` for a sampler without a flow form, and for a number of steps it cannot take on this schedule."""
-    kind, settings = scheduler_of(name, config)
-    scheduler = kind.from_config(config, **settings)
+    scheduler_of(name, config)
     try:
-        scheduler.set_timesteps(steps)
+        scheduler = _shared(name, json.dumps(dict(config)), steps)
     except (ValueError, IndexError) as error:
         raise InputError(f"steps: {steps} was given; the sampler {name!r} says: {str(error).splitlines()[0]}") from error
     times, known = scheduler.timesteps, scheduler.config.num_train_timesteps
     if times.max() >= known + is_flow(config) or (steps > 1 and times.min() == times.max()):
         raise InputError(f"steps: {steps} was given; allowed: fewer, this model's schedule has {known} timesteps")
+
+
+def _made(name: str, config: Mapping[str, Any], steps: int, **settings: Any) -> Any:
+    """The scheduler that a sampler is on a model, with its timesteps set."""
+    kind, own = scheduler_of(name, config)
+    scheduler = kind.from_config(config, **own, **settings)
+    scheduler.set_timesteps(steps)
+    if is_flow(config):
+        scheduler.set_begin_index(0)  # a timestep cut to a whole number may stand there twice
+    return scheduler
+
+
+@lru_cache(maxsize=64)
+def _shared(name: str, config: str, steps: int) -> Any:
+    """The same, made once for all images; `config` as JSON. No image takes steps with it, each does with a copy."""
+    return _made(name, json.loads(config), steps)
+
+
+def _copied(scheduler: Any) -> Any:
+    """A copy that takes steps of its own: schedulers replace their tensors, and change nothing in place but lists."""
+    copied = copy.copy(scheduler)
+    vars(copied).update({name: list(value) for name, value in vars(scheduler).items() if isinstance(value, list)})
+    return copied
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
 
 
 def _of_signal(kept: float) -> tuple[float, float]:
@@ -109,8 +136,7 @@ def scheduler_of(name: str, config: Mapping[str, Any]) -> tuple[Any, dict[str, A
     kind = scheduler_class(chosen.flow)
     shift = config.get("shift" if _matches_flow(config) else "flow_shift", 1.0)  # each family of schedulers has its word
     settings = {"shift": shift, "flow_shift": shift, "use_flow_sigmas": True, "prediction_type": "flow_prediction"}
-    known = inspect.signature(kind.__init__).parameters
-    return kind, {name: value for name, value in settings.items() if name in known}
+    return kind, {name: value for name, value in settings.items() if name in _parameters(kind.__init__)}
 
 
 def _matches_flow(config: Mapping[str, Any]) -> bool:

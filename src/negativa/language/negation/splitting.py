@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from negativa.language.negation import words as w
@@ -33,6 +34,7 @@ class Split:
     notices: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=1024)
 def split(text: str) -> Split:
     """What a text wants, and what it wants left out: "a man without a hat" is "a man" and ("hat",).
 
@@ -59,6 +61,7 @@ def split(text: str) -> Split:
     return Split(prompt, tuple(dict.fromkeys(negatives)), tuple(dict.fromkeys(notices)))
 
 
+@lru_cache(maxsize=1024)
 def doubled(text: str) -> tuple[str, ...]:
     """A sentence about each negation inside the text of a negative, which says no already; nothing is turned round."""
     flat = text.translate(UNBRACKET)
