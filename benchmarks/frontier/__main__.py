@@ -20,6 +20,7 @@ from ways import WEIGHTS, ways
 from negativa.experiments.workers import Processes
 
 DOCS = Path(__file__).parents[2] / "docs"
+SHARE, ROWS = 0.95, 1.3  # what one would want removed and kept, and at what cost
 
 
 def main() -> None:
@@ -62,21 +63,39 @@ def on_terrarium(found: list[Cell], chosen: list[tuple[str, str]], seeds: int) -
         star = "" if any(other.beats(one) for other in found) else "*"
         gone, same = (f"{v.value:.1%} ({v.low:.1%} to {v.high:.1%})" for v in (one.gone, one.same))
         lines.append(f"| {one.name} | {one.weight:g} | {gone} | {same} | {one.distance:.2f} | {one.rows:.2f} | {star} |")
-    return lines
+    return [*lines, "", wanted(found)]
+
+
+def wanted(found: list[Cell]) -> str:
+    """A sentence about the setting that one would want: which it is, or which comes nearest at no more rows."""
+
+    def worse(one: Cell) -> float:
+        return min(one.gone.value, one.same.value)
+
+    goal = f"at least {SHARE:.0%} removed and {SHARE:.0%} kept, at {ROWS:g} rows a step or fewer"
+    cheap = sorted((one for one in found if one.rows <= ROWS), key=worse, reverse=True)
+    if there := [one for one in cheap if worse(one) >= SHARE]:
+        return f"{goal.capitalize()}: " + "; ".join(f"{one.name} at weight {one.weight:g}" for one in there) + "."
+    near = cheap[0]
+    figures = f"{near.gone.value:.1%} removed, {near.same.value:.1%} kept, {near.rows:.2f} rows"
+    return f"Nothing here has {goal}. Nearest is {near.name} at weight {near.weight:g}: {figures}."
 
 
 def chart(found: list[Cell], file: Path) -> None:
     """Removed against kept, a dot for each way and strength, coloured by its cost; those that none dominates are named."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 6), layout="constrained")
+    figure = Figure(figsize=(10, 7), layout="constrained")
     axes = figure.subplots()
     dots = axes.scatter(
         [100 * one.same.value for one in found], [100 * one.gone.value for one in found], c=[one.rows for one in found], s=30
     )
-    for one in found:
-        if not any(other.beats(one) for other in found):
-            axes.annotate(f"{one.name}, {one.weight:g}", (100 * one.same.value, 100 * one.gone.value), fontsize=7)
+    best = sorted((one for one in found if not any(other.beats(one) for other in found)), key=lambda one: one.same.value)
+    for place, one in enumerate(best):  # on either side in turns, so that neighbours can be read
+        offset, side = ((5, 3), "left") if place % 2 else ((-5, -9), "right")
+        name, point = f"{one.name}, {one.weight:g}", (100 * one.same.value, 100 * one.gone.value)
+        axes.annotate(name, point, offset, textcoords="offset points", ha=side, fontsize=7)
+    axes.margins(x=0.1)
     axes.set(xlabel="the rest kept, %", ylabel="removed, %")
     figure.colorbar(dots, label="network rows a step")
     figure.savefig(file, dpi=100)
