@@ -23,7 +23,8 @@ def lines() -> Iterator[str]:
         f"`--model exact`: four modes, the negative “{AWAY}”, scale {SCALE:g}, {STEPS} steps, {POINTS} seeds.",
         "*left* is the share of end points on the removed mode (the truth is 0), *variation* the total variation from the true",
         "distribution over labels, *off* the share that lies where the prompt's modes have almost nothing. Weights are the",
-        "negative's. Rules that act inside a network are not here: a formula has no inside.",
+        "negative's. Rules that act inside a network are not here: a formula has no inside. `ccfg` lets go of the negative at",
+        "once: its knob is for the size of Stable Diffusion's latents.",
         "",
     ]
     for prompt in PROMPTS:

@@ -27,7 +27,7 @@ from negativa.terrarium.reader import named
 from negativa.training import bake
 
 SEEDS = 200
-TIMED = 192  # pictures an arm, in turns
+TIMED = 384  # pictures an arm, in turns
 WITHIN = 5  # points, or per cent of variety, of guidance in two passes
 ARMS = ("no negative", "two passes", "baked, one pass", "placebo: the LoRA at 0, one pass")
 INTRODUCTION = f"""\
