@@ -127,6 +127,14 @@ def test_noise_is_the_seeds_alone(studio) -> None:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
+def test_pictures_side_by_side_keep_their_samplers_apart(studio, sampler: str) -> None:
+    recipes = [BASE.replace(sampler=sampler, seed=seed) for seed in (7, 8, 9)]
+    for result in studio.generate_many(recipes):
+        alone = latents(studio, recipes[result.index])
+        torch.testing.assert_close(result.latents, alone, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_windows_and_memory_count_steps_whatever_the_sampler(studio, sampler: str) -> None:
     recipe = studio.complete(BASE.replace(negative=Negative("hat", start=0.5), sampler=sampler))
     running = walk(recipe, studio.denoiser.shape(32, 32), studio.denoiser.scheduler)
