@@ -59,11 +59,17 @@ def on_terrarium(found: list[Cell], chosen: list[tuple[str, str]], seeds: int) -
         "| rule | weight | removed | kept | distance | rows a step | |",
         "|---|---|---|---|---|---|---|",
     ]
+    best = undominated(found)
     for one in sorted(found, key=lambda one: -one.gone.value):
-        star = "" if any(other.beats(one) for other in found) else "*"
+        star = "*" if one in best else ""
         gone, same = (f"{v.value:.1%} ({v.low:.1%} to {v.high:.1%})" for v in (one.gone, one.same))
         lines.append(f"| {one.name} | {one.weight:g} | {gone} | {same} | {one.distance:.2f} | {one.rows:.2f} | {star} |")
     return [*lines, "", wanted(found)]
+
+
+def undominated(found: list[Cell]) -> list[Cell]:
+    """Those that nothing else is at least as good as in removed, kept and rows, and better in one."""
+    return [one for one in found if not any(other.beats(one) for other in found)]
 
 
 def wanted(found: list[Cell]) -> str:
@@ -90,7 +96,7 @@ def chart(found: list[Cell], file: Path) -> None:
     dots = axes.scatter(
         [100 * one.same.value for one in found], [100 * one.gone.value for one in found], c=[one.rows for one in found], s=30
     )
-    best = sorted((one for one in found if not any(other.beats(one) for other in found)), key=lambda one: one.same.value)
+    best = sorted(undominated(found), key=lambda one: one.same.value)
     for place, one in enumerate(best):  # on either side in turns, so that neighbours can be read
         offset, side = ((5, 3), "left") if place % 2 else ((-5, -9), "right")
         name, point = f"{one.name}, {one.weight:g}", (100 * one.same.value, 100 * one.gone.value)
