@@ -87,7 +87,7 @@ BAD = {
     "count": (("generate", "x", "--count", "0"), "count: 0 was given"),
     "model": (("generate", "x", "--model", "terarium"), "did you mean 'terrarium'"),
     "out": (("generate", "x", "--out", "there/x.png"), "there is no folder"),
-    "out kind": (("generate", "x", "--out", "x.gif"), "allowed: .png"),
+    "out kind": (("generate", "x", "--out", "x.gif"), "allowed: a file that ends in .png"),
     "like": (("generate", "--like", "absent.png"), "absent.png' could not be read"),
     "read": (("read", __file__), "it is no picture, or a damaged one"),
     "folder": (("generate", "x", "--out", ".", "--count", "2"), "out: '.' was given"),

@@ -17,6 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 import negativa
 from negativa import InputError, Negative, OutputError, Receipt, Recipe
 from negativa.language import infotext, pictures
+from negativa.language.files import check_target
 
 RECIPE = Recipe(
     'portrait of a "man", smiling\n8k: ünïcode 日本 😀',
@@ -146,7 +147,7 @@ def test_unwritable_targets_are_refused_before_the_work(tmp_path: Path) -> None:
         (tmp_path / ("x" * 300 + ".png"), OutputError, "File name too long"),
     ):
         with pytest.raises(error, match=words):
-            pictures.check_target(path)
+            check_target("out", path, pictures.FORMATS)
 
 
 def test_what_is_no_picture(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import resource
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import nn
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 import negativa
-from negativa import InputError
+from negativa import InputError, OutputError
 from negativa.terrarium import ATTRIBUTES, paint
 from negativa.training import clip, data, diffusion, earlier, reader, tokenizer, vae
 from negativa.training.examples import Examples
@@ -45,6 +46,17 @@ def few_steps(folder: Path) -> Settings:
         adapter_steps=2,
         token_steps=2,
     )
+
+
+def test_no_room_for_what_is_painted_leaves_nothing(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"folder: .* could not be written"):
+            list(run(few_steps(tmp_path)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [file.name for file in tmp_path.iterdir()] == ["begun.json"]
 
 
 def test_the_whole_recipe_in_a_few_steps(tmp_path: Path) -> None:

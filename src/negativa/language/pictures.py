@@ -12,9 +12,9 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
-from negativa.errors import InputError, OutputError, nearest
+from negativa.errors import InputError
 from negativa.language import infotext
-from negativa.language.files import whole
+from negativa.language.files import check_target, output
 from negativa.language.infotext import Infotext
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
@@ -43,31 +43,13 @@ class Made:
         return self.infotext.recipe() if self.receipt is None else Recipe.from_dict(self.receipt["recipe"])
 
 
-def check_target(path: Path, overwrite: bool = False) -> None:
-    """Raise `OutputError` or `InputError` if a picture cannot be written there: worth knowing before the work."""
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"out: {str(path)!r} was given; {nearest(path.suffix, FORMATS)}")
-    try:
-        there, folder, parent = path.exists(), path.is_dir(), path.parent.is_dir()
-    except OSError as error:
-        raise OutputError(f"out: {str(path)!r} cannot be written: {error.strerror}") from error
-    if not parent:
-        raise OutputError(f"out: there is no folder {str(path.parent)!r}")
-    if folder:
-        raise OutputError(f"out: {str(path)!r} is a folder; allowed: a file in it")
-    if there and not overwrite:
-        raise OutputError(f"out: {str(path)!r} is there already; allowed: a new name, or --overwrite")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"out: the folder {str(path.parent)!r} cannot be written to")
-
-
 def save(path: str | os.PathLike[str], image: Image.Image, receipt: Receipt, overwrite: bool = False) -> None:
     """Write a picture with its infotext and receipt; the file appears whole, under its name, or not at all.
 
     Raises `InputError` for an unknown file type, `OutputError` if the file exists or cannot be written.
     """
     path = Path(path)
-    check_target(path, overwrite)
+    check_target("out", path, FORMATS, overwrite)
     kind = FORMATS[path.suffix.lower()]
     text, own = infotext.write(receipt), receipt.to_json()
     options: dict[str, Any]
@@ -81,14 +63,8 @@ def save(path: str | os.PathLike[str], image: Image.Image, receipt: Receipt, ove
         exif[Base.ImageDescription] = json.dumps({CHUNK: json.loads(own)})
         exif.get_ifd(IFD.Exif)[Base.UserComment] = UNICODE + text.encode("utf-16-be")
         options = {"exif": exif, "quality": QUALITY}
-    try:
-        with whole(path, overwrite) as file:
-            image.save(file, kind, **options)
-    except FileExistsError as error:
-        raise OutputError(f"out: {str(path)!r} is there already; allowed: a new name, or --overwrite") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"out: {str(path)!r} could not be written: {reason}") from error
+    with output("out", path, overwrite) as file:
+        image.save(file, kind, **options)
 
 
 def read(path: str | os.PathLike[str]) -> Made:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from negativa.language.files import make_folder, output
 from negativa.terrarium.canvas import SIZE
 from negativa.terrarium.painter import ATTRIBUTES, paint
 from negativa.terrarium.scene import Truth
@@ -30,10 +31,9 @@ def painted(count: int, seed: int, folder: Path) -> Generator[Progress, None, tu
             truths[i] = [truth.get(name, False) for name in ATTRIBUTES]
             if (i + 1) % TELL == 0 or i + 1 == count:
                 yield Progress("painting", i + 1, count)
-        folder.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(".part.npz")
-        np.savez(part, pictures=pictures, truths=truths)
-        part.replace(kept)
+        make_folder("folder", folder)
+        with output("folder", kept) as file:
+            np.savez(file, pictures=pictures, truths=truths)
     with np.load(kept) as arrays:
         return arrays["pictures"], arrays["truths"]
 

@@ -12,6 +12,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from negativa.language.files import output
 from negativa.training.clip import WIDTH
 from negativa.training.denoising import BATCH, denoising, weighted
 from negativa.training.examples import Examples
@@ -59,8 +60,8 @@ def means_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, kep
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
                 encoded.append(vae.encode(to_tensor(pictures[i : i + BATCH]).to(device)).latent_dist.mean.float().cpu())
             yield Progress("encoding", min(i + BATCH, len(pictures)), len(pictures))
-        torch.save(torch.cat(encoded), kept.with_suffix(".part"))
-        kept.with_suffix(".part").replace(kept)
+        with output("folder", kept) as file:
+            torch.save(torch.cat(encoded), file)
     return torch.load(kept, weights_only=True, map_location=device)
 
 

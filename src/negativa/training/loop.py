@@ -13,8 +13,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from negativa.errors import InputError, OutputError
-from negativa.language.files import whole
+from negativa.errors import InputError
+from negativa.language.files import make_folder, output
 from negativa.training.progress import Progress
 
 SAVE_SECONDS = 120.0
@@ -62,15 +62,12 @@ def train(
         if index:
             return
         state = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with whole(checkpoint) as file:
+        make_folder("folder", folder)
+        with output("folder", checkpoint) as file:
+            try:
                 torch.save(state | {"step": done, "steps": steps}, file)
-        except (OSError, RuntimeError) as error:  # torch's own writer raises the latter on a full disk
-            reason = getattr(error, "strerror", None) or "the disk does not take it"
-            raise OutputError(
-                f"folder: the checkpoint {str(checkpoint)!r} could not be written: {reason}; what is there is kept"
-            ) from error
+            except RuntimeError as error:  # torch's own writer, on a full disk
+                raise OSError("the disk does not take it") from error
 
     def learn() -> float:
         """One step; returns its loss."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from negativa.denoisers.latent import LatentDiffusion
-from negativa.errors import InputError, OutputError
-from negativa.language.files import whole
+from negativa.errors import InputError
+from negativa.language.files import check_target, make_folder, output
 from negativa.plain.knobs import KNOBS, number
 from negativa.plain.knobs import whole as whole_number
 from negativa.studio import Studio, load
@@ -36,44 +36,27 @@ def load_learner(model: str, device: str | None, dtype: str | None) -> tuple[Stu
     return studio, studio.denoiser
 
 
-def check_out(out: Path, folder: Path, overwrite: bool) -> None:
-    """Raise `InputError` or `OutputError` if a safetensors file cannot be written there: worth knowing before the work.
-
-    A file that is there may be replaced where the run in `folder` wrote it.
-    """
-    if out.suffix.lower() != ".safetensors":
-        raise InputError(f"out: {str(out)!r} was given; allowed: a file that ends in .safetensors")
-    try:
-        there, is_folder, parent, begun = out.exists(), out.is_dir(), out.parent.is_dir(), (folder / BEGUN).is_file()
-    except OSError as error:
-        raise OutputError(f"out: {str(out)!r} cannot be written: {error.strerror}") from error
-    if not parent:
-        raise OutputError(f"out: there is no folder {str(out.parent)!r}")
-    if is_folder:
-        raise OutputError(f"out: {str(out)!r} is a folder; allowed: a file in it")
-    if there and not overwrite and not begun:
-        raise OutputError(f"out: {str(out)!r} is there already; allowed: a new name, or --overwrite")
-    if not os.access(out.parent, os.W_OK):
-        raise OutputError(f"out: the folder {str(out.parent)!r} cannot be written to")
+def check_out(out: Path, folder: Path, overwrite: bool, endings: Collection[str] = (".safetensors",)) -> None:
+    """As `check_target`; what is there may also be replaced where the run in `folder` wrote it."""
+    begun = os.path.isfile(folder / BEGUN)  # noqa: PTH113  (is_file raises for a name that is too long)
+    check_target("out", out, endings, overwrite or begun)
 
 
 def begin(folder: Path, about: Mapping[str, Any]) -> None:
     """Make the folder of a run, or go on in it.
 
     `about` is what decides the result, as plain values: a run that goes on must have the same. Raises `InputError` if it has
-    not, `OutputError` if the folder cannot be written.
+    not, `OutputError` if the folder cannot be written to.
     """
     begun = folder / BEGUN
+    make_folder("folder", folder)
+    if not begun.exists():
+        with output("folder", begun) as file:
+            file.write(json.dumps(about, indent=1, ensure_ascii=False).encode())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not begun.exists():
-            with whole(begun) as file:
-                file.write(json.dumps(about, indent=1, ensure_ascii=False).encode())
         before = json.loads(begun.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"folder: {str(begun)!r} is damaged; allowed: another folder") from error
-    except OSError as error:
-        raise OutputError(f"folder: {str(folder)!r} cannot be written: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"folder: {str(begun)!r} is damaged or cannot be read; allowed: another folder") from error
     for name, value in about.items():
         if before.get(name) != value:
             raise InputError(

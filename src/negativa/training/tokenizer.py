@@ -10,6 +10,8 @@ from tokenizers import models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import CLIPTokenizer
 
+from negativa.language.files import output_folder
+
 MERGES = 480
 LENGTH = 77
 
@@ -35,10 +37,9 @@ def learned(captions: Iterable[str], kept: Path) -> CLIPTokenizer:
     """The tokenizer in the folder `kept`, learned now if there is none; its numbers are what the text encoder knows."""
     if not kept.exists():
         words = learn(captions)
-        part = kept.with_suffix(".part")
-        words.save_pretrained(part)
-        words.backend_tokenizer.model.save(str(part))  # vocab.json and merges.txt, for older readers
-        part.replace(kept)
+        with output_folder("folder", kept) as part:
+            words.save_pretrained(part)
+            words.backend_tokenizer.model.save(str(part))  # vocab.json and merges.txt, for older readers
     return CLIPTokenizer.from_pretrained(kept)
 
 

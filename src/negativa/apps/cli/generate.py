@@ -61,6 +61,7 @@ def generate(
 ) -> None:
     """Draw pictures: negativa generate "portrait of a man" --negative mustache --seed 7 --out man.png"""
     from negativa.language import pictures
+    from negativa.language.files import check_target
 
     texts = understood(prompt, negative, literal)
     given = {
@@ -98,7 +99,7 @@ def generate(
     recipes = list(_seeds(recipe, count))
     targets = [_target(one, out, count, overwrite) for one in recipes]
     for target in targets:
-        pictures.check_target(target, overwrite)
+        check_target("out", target, pictures.FORMATS, overwrite)
 
     from negativa.rules import build
     from negativa.studio import Result, load

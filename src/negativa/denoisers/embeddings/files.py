@@ -16,8 +16,8 @@ from negativa.denoisers.embeddings import pictures
 from negativa.denoisers.embeddings.embedding import Embedding
 from negativa.denoisers.embeddings.layouts import PAIR, Held, understand
 from negativa.denoisers.files import load
-from negativa.errors import InputError, OutputError, nearest
-from negativa.language.files import whole
+from negativa.errors import InputError, nearest
+from negativa.language.files import check_target, output
 
 LARGEST: Final = 2**28  # bytes; some trainers save the model's whole table of words with the one that they learned
 READERS: Final[dict[str, Callable[[bytes], Any]]] = {
@@ -78,8 +78,6 @@ def write(
     another kind of file or layout, `OutputError` if the file exists or cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() != ".safetensors":
-        raise InputError(f"embedding: {str(path)!r} cannot be written; allowed: a name that ends in .safetensors")
     layout = layout or ("kohya" if len(embedding.vectors) == 1 else "sdxl")
     if layout not in LAYOUTS:
         raise InputError(f"layout: {layout!r} was given; {nearest(layout, LAYOUTS)}")
@@ -91,17 +89,12 @@ def write(
         key = "emb_params" if layout == "kohya" else embedding.tokens[0]
         places = (path, second(path))[: len(embedding.vectors)]
         held = {place: {key: one} for place, one in zip(places, embedding.vectors.values(), strict=True)}
-    try:
-        if not overwrite and any(place.exists() for place in held):
-            raise FileExistsError
-        for place, tensors in held.items():
-            raw = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, {"format": "pt", **(notes or {})})
-            with whole(place, overwrite) as file:
-                file.write(raw)
-    except FileExistsError as error:
-        raise OutputError(f"embedding: {str(path)!r} is there already; allowed: a new name, or --overwrite") from error
-    except OSError as error:
-        raise OutputError(f"embedding: {str(path)!r} could not be written: {error.strerror or error}") from error
+    for place in held:
+        check_target("embedding", place, (".safetensors",), overwrite)
+    for place, tensors in held.items():
+        raw = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, {"format": "pt", **(notes or {})})
+        with output("embedding", place, overwrite) as file:
+            file.write(raw)
 
 
 def convert(

@@ -10,10 +10,9 @@ from typing import Final
 
 import numpy as np
 from diffusers import UNet2DConditionModel
-from safetensors import SafetensorError
 
-from negativa.errors import InputError, NegativaError, OutputError
-from negativa.language.files import whole
+from negativa.errors import InputError
+from negativa.language.files import output
 from negativa.plain.recipe import Recipe
 from negativa.studio import Studio
 from negativa.terrarium import paint
@@ -48,15 +47,6 @@ def run(settings: Settings) -> Iterator[Progress | Baked]:
     Raises `InputError` for a text or model that cannot be baked and for a folder that was begun otherwise, `ModelError` if the
     model cannot be read, `OutputError` if something cannot be written.
     """
-    try:
-        yield from _run(settings)
-    except NegativaError:
-        raise
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"folder: {str(settings.place)!r} could not be written: {error}; what is there is kept") from error
-
-
-def _run(settings: Settings) -> Iterator[Progress | Baked]:
     goal, folder = settings.goal, settings.place
     check_out(settings)
     studio, denoiser = load_learner(settings.model, settings.device, settings.dtype)
@@ -100,7 +90,7 @@ def _run(settings: Settings) -> Iterator[Progress | Baked]:
     drawn = [studio.complete(one) for one in _compared(settings, prompts, attributes)]
     figures = yield from compare(arms, drawn, attributes)
     page = settings.out.with_name(f"{settings.out.stem}.md")
-    with whole(page) as file:
+    with output("out", page) as file:
         file.write(card(settings.out.stem, figures, len(drawn), told).encode())
     yield Baked(settings.out, page, tuple(figures))
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from negativa.denoisers.latent import LatentDiffusion
+from negativa.language.files import output
 from negativa.plain.passes import POSITIVE
 from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import evaluations
@@ -107,8 +108,8 @@ def _walked(
     for taken, _ in enumerate(Engine(denoiser.predict, partial(FixedRows, ROWS)).run(walks()), done + 1):
         yield Progress("walks", taken, total)
     every = [one for walked in rows for one in walked]
-    save_file({name: torch.stack([one[name] for one in every]) for name in every[0]}, kept.with_suffix(".part"))
-    kept.with_suffix(".part").replace(kept)
+    with output("folder", kept) as file:
+        file.write(save({name: torch.stack([one[name] for one in every]) for name in every[0]}))
 
 
 def _watched(steps: Walk, goal: Goal, room: int, keep) -> Walk:

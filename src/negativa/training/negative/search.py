@@ -16,8 +16,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from negativa.denoisers.latent import LatentDiffusion
-from negativa.errors import OutputError
 from negativa.language import pictures as files
+from negativa.language.files import make_folder
 from negativa.plain.passes import POSITIVE
 from negativa.plain.recipe import Recipe
 from negativa.rules.spaces import to_x0
@@ -100,7 +100,7 @@ class Search(nn.Module):
         for made in studio.generate_many([self._recipe(prompt, ELSEWHERE + i) for i, prompt in enumerate(prompts)]):
             images[made.index] = made.image
             if made.index == 0:
-                self._make_folder()
+                make_folder("folder", self._folder)
                 files.save(self.pictured(step), made.image, made.receipt, overwrite=True)
         drawn = [images[i] for i in range(len(prompts))]
         pixels = to_tensor(np.stack([np.asarray(one) for one in drawn])).to(self._beside[0].device)
@@ -136,12 +136,6 @@ class Search(nn.Module):
             column = self.checks[:, 1 + FIGURES.index(name)]
             rewards[1:][~(column[1:] >= share * column[0])] = -math.inf
         return int(rewards.argmax())
-
-    def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"folder: {str(self._folder)!r} cannot be written: {error.strerror}") from error
 
     def _recipe(self, prompt: str, seed: int) -> Recipe:
         return Recipe(prompt, self.learner.written, seed=seed, scale=self._settings.scale)

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from negativa.denoisers.embeddings import Embedding, write
 from negativa.denoisers.latent import LatentDiffusion
-from negativa.errors import InputError, OutputError
+from negativa.errors import InputError
 from negativa.language import pictures as picture_files
+from negativa.language.files import make_folder
 from negativa.plain.quiet import quiet
 from negativa.plain.recipe import Recipe
 from negativa.studio import Studio
@@ -153,10 +154,7 @@ def _draw(settings: Settings, denoiser: LatentDiffusion, learner: Learner, step:
     prompts = settings.prompts or (TEMPLATES[settings.templates][0].format(settings.token),)
     studio = Studio(dataclasses.replace(denoiser, _encodings={}))
     recipes = [Recipe(one.replace(settings.token, learner.written), seed=settings.seed) for one in prompts]
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"folder: {str(folder)!r} cannot be written: {error.strerror}") from error
+    make_folder("folder", folder)
     for made in studio.generate_many(recipes):
         file = folder / f"{step:06}-{made.index}.png"
         picture_files.save(file, made.image, made.receipt, overwrite=True)
