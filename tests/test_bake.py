@@ -20,6 +20,7 @@ import negativa
 from negativa import InputError, OutputError, Recipe
 from negativa.apps.cli.main import app
 from negativa.training.bake import Baked, Goal, Settings, run
+from negativa.training.progress import Progress
 from tests import test_parity
 from tests.test_sdxl import theirs_of, tiny_xl
 
@@ -173,6 +174,19 @@ class TestInterrupted:
         same_weights(baked(settings).out, before)
         assert baked(settings).out.is_file()  # over the file that is its own
 
+    def test_all_weights_are_measured_again(self, folder: Path, tmp_path: Path) -> None:
+        """Stopped in the comparison, when the weights are written: what is there then is the run's own."""
+        settings = few(folder, tmp_path / "unet", full=True, pictures=1)
+        for now in (events := run(settings)):
+            if isinstance(now, Progress) and now.part == "compare":
+                events.close()
+                break
+        weights = settings.out / "diffusion_pytorch_model.safetensors"
+        before = load_file(weights)
+        assert baked(settings).card.is_file()
+        assert all(torch.equal(value, before[name]) for name, value in load_file(weights).items())
+        assert {file.name for file in tmp_path.iterdir()} == {"unet", "unet.md", "unet-training"}
+
     def test_otherwise_begun(self, folder: Path, xl_folder: Path, tmp_path: Path) -> None:
         settings = few(folder, tmp_path / "a.safetensors")
         next(run(settings))
@@ -244,6 +258,36 @@ class TestRefused:
             with pytest.raises(OutputError, match=said):
                 list(run(few(folder, out, folder=place)))
         assert (tmp_path / "there.safetensors").read_text() == "mine"
+
+    def test_places_that_no_unet_can_have(self, folder: Path, tmp_path: Path) -> None:
+        settings = few(folder, tmp_path / "unet", full=True, walks=1, pictures=1)
+        (tmp_path / "file").write_text("mine")
+        settings.out.mkdir()
+        (settings.out / "config.json").write_text("{}")
+        for changes, said in (
+            ({"out": tmp_path / "none" / "unet"}, "there is no folder"),
+            ({}, "is there already; allowed: a new name, or --overwrite"),
+            ({"out": tmp_path / "file", "overwrite": True}, "is a file; allowed: a folder"),
+            ({"out": tmp_path, "overwrite": True}, "holds more than a U-Net"),
+        ):
+            with pytest.raises(OutputError, match=said):
+                list(run(replace(settings, **changes)))
+        assert baked(replace(settings, overwrite=True)).out == settings.out
+        UNet2DConditionModel.from_pretrained(settings.out)
+
+    @pytest.mark.parametrize("room", [100, 150_000])
+    def test_no_room_for_a_unet_leaves_the_earlier_one(self, folder: Path, tmp_path: Path, room: int) -> None:
+        settings, limits = few(folder, tmp_path / "unet", full=True, pictures=1), resource.getrlimit(resource.RLIMIT_FSIZE)
+        baked(settings)
+        before = {file.name: file.read_bytes() for file in settings.out.iterdir()}
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+        try:
+            with pytest.raises(OutputError, match=r"out: .* could not be written"):
+                list(run(settings))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert {file.name: file.read_bytes() for file in settings.out.iterdir()} == before
+        assert {file.name for file in tmp_path.iterdir()} == {"unet", "unet.md", "unet-training"}
 
     def test_a_full_disk(self, folder: Path, tmp_path: Path) -> None:
         settings, limits = few(folder, tmp_path / "a.safetensors"), resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ from negativa.training import runs
 from negativa.training.bake.goal import Goal
 from negativa.training.bake.student import LAYOUTS
 
+UNET: Final = ("config.json", "diffusion_pytorch_model")  # how the files of a U-Net's folder begin
 RANGES: Final = {"steps": (1, 10**6), "batch": (1, 4096), "rank": (1, 1024), "walks": (1, 10**5), "pictures": (1, 10**4)}
 
 
@@ -80,14 +80,11 @@ class Settings:
 
 
 def check_out(settings: Settings) -> None:
-    """Raise `OutputError` if the result cannot be written there: worth knowing before the work."""
-    out = settings.out
-    if not settings.full:
-        runs.check_out(out, settings.place, settings.overwrite)
-    elif not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise OutputError(f"out: {str(out)!r} cannot be written; allowed: a name in a folder that can be written to")
-    elif out.exists():
-        raise OutputError(f"out: {str(out)!r} is there already; allowed: a new name")
+    """Raise `InputError` or `OutputError` if the result cannot be written there: worth knowing before the work."""
+    out, endings = settings.out, () if settings.full else (".safetensors",)
+    runs.check_out(out, settings.place, settings.overwrite, endings)
+    if settings.full and out.exists() and any(not file.name.startswith(UNET) for file in out.iterdir()):
+        raise OutputError(f"out: {str(out)!r} holds more than a U-Net, which would be lost; allowed: a new name")
 
 
 def about(settings: Settings, denoiser: LatentDiffusion, recipe: Recipe) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,11 +16,11 @@ from diffusers import UNet2DConditionModel
 from diffusers.utils import convert_state_dict_to_kohya
 from peft import LoraConfig, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from negativa.denoisers.latent import LatentDiffusion
-from negativa.errors import OutputError
-from negativa.language.files import whole
+from negativa.language.files import output, output_folder
 from negativa.plain.conditions import Condition
 from negativa.training.bake.goal import Goal
 from negativa.training.bake.walks import Places
@@ -105,18 +104,14 @@ def write_lora(student: Student, out: Path, layout: str, notes: Mapping[str, Any
         state = convert_state_dict_to_kohya(state)
     tensors = {key: value.detach().half().cpu().contiguous() for key, value in state.items()}
     raw = safetensors.torch.save(tensors, {"format": "pt", "negativa": json.dumps(notes)})
-    try:
-        with whole(out) as file:
-            file.write(raw)
-    except OSError as error:
-        raise OutputError(f"out: {str(out)!r} could not be written: {error.strerror or error}") from error
+    with output("out", out) as file:
+        file.write(raw)
 
 
 def write_unet(student: Student, out: Path) -> None:
-    """Write all weights as the folder of a diffusers U-Net in float16. Raises `OutputError` if it cannot be written."""
-    part = out.with_name(f".negativa-{uuid.uuid4().hex[:12]}")
-    try:
-        copy.deepcopy(student.unet).half().save_pretrained(part)
-        part.rename(out)
-    except OSError as error:
-        raise OutputError(f"out: {str(out)!r} could not be written: {error.strerror or error}") from error
+    """Write all weights as the folder of a diffusers U-Net in float16, in the place of an earlier one. Raises `OutputError`."""
+    with output_folder("out", out) as part:
+        try:
+            copy.deepcopy(student.unet).half().save_pretrained(part)
+        except SafetensorError as error:  # on a full disk
+            raise OSError(error) from error
