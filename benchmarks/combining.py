@@ -12,7 +12,8 @@ from negativa.plain.passes import LATENTS
 from negativa.rules import RULES, WRAPPERS, build
 from negativa.rules.attended import Attended
 from negativa.rules.spaces import convert
-from negativa.sampling.walk import NATIVE, walk
+from negativa.sampling.steps import predicts
+from negativa.sampling.walk import walk
 
 PAGE = Path(__file__).parents[1] / "docs" / "combining.md"
 ROUNDS, STEPS = 5, 20
@@ -35,7 +36,7 @@ def share(studio: negativa.Studio, recipe: Recipe) -> float:
             ask = running.send(answer)
     except StopIteration:
         whole = time.perf_counter() - started
-    rule, memory, native = build(recipe), {}, NATIVE[denoiser.scheduler["prediction_type"]]
+    rule, memory, native = build(recipe), {}, predicts(denoiser.scheduler)
     started = time.perf_counter()
     for predictions, moment in kept:
         seen = predictions[LATENTS]

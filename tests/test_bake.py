@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import resource
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,6 +114,15 @@ class TestLearning:
         done = baked(few(folder, tmp_path / "a.safetensors", goal=Goal("slider", "hat"), steps=10))
         assert [one.arm for one in done.figures] == ["weight 0", "weight 1", "weight -1"]
         assert done.figures[1].distance > 0 < done.figures[2].distance
+
+    def test_a_flow(self, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder, tmp_path / "flow")
+        scheduler = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0}
+        (tmp_path / "flow" / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
+        like = Recipe(steps=4, sampler="euler")
+        done = baked(few(tmp_path / "flow", tmp_path / "a.safetensors", like=like, steps=60, learning_rate=1e-2))
+        _, one, placebo = done.figures
+        assert one.distance < 0.9 * placebo.distance
 
     def test_erasing(self, folder: Path, tmp_path: Path) -> None:
         done = baked(few(folder, tmp_path / "a.safetensors", goal=Goal("erase", "hat"), prompts=()))

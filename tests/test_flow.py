@@ -77,6 +77,13 @@ def test_samplers_without_a_flow_form_are_refused_in_a_sentence() -> None:
             studio.generate(Recipe("a", sampler=sampler, steps=3))
 
 
+def test_a_prediction_that_nobody_knows_is_refused_in_a_sentence() -> None:
+    exact = Exact(THREE)
+    exact.scheduler = {**exact.scheduler, "prediction_type": "epsilom"}
+    with pytest.raises(InputError, match=r"model: it predicts 'epsilom'; did you mean 'epsilon'\? allowed: epsilon, v_"):
+        Studio(exact).generate(Recipe("a", steps=3))
+
+
 @pytest.mark.parametrize("name", [name for name, kind in RULES.items() if kind.space != "velocity"])
 def test_a_rule_says_the_same_of_noise_and_of_a_flow(name: str) -> None:
     """At one level of noise the clean points are one; the velocities are not, nor is what is made of their lengths."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from negativa.apps.cli.main import app
 from negativa.denoisers.embeddings import Embedding, read, write
 from negativa.experiments.placebo import Compared, compare
 from negativa.plain.conditions import Words
-from negativa.training import token, wrong
+from negativa.training import negative, token, wrong
 from negativa.training.denoising import denoising, weighted
 from negativa.training.loop import train
 from negativa.training.progress import Notice, Progress
@@ -315,6 +316,21 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(settings: Settings, case: 
     with pytest.raises(NegativaError, match=sentence):
         learned(replace(settings, **changes))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "scheduler", [{"_class_name": "FlowMatchEulerDiscreteScheduler"}, {"prediction_type": "flow_prediction"}]
+)
+def test_a_flow_is_refused_before_the_work(settings: Settings, tmp_path: Path, scheduler: dict[str, str]) -> None:
+    shutil.copytree(settings.model, tmp_path / "flow")
+    file = tmp_path / "flow" / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps({"num_train_timesteps": 1000} | scheduler))
+    asked = replace(settings, model=str(tmp_path / "flow"))
+    no = negative.Settings(settings.out, "<no>", asked.model, ("a man", "a cat"), settings.model)
+    for run in (token.run(asked), lora.run(asked, 2), wrong.run(wrong.Settings(asked)), negative.run(no)):
+        with pytest.raises(InputError, match=r"model: .* predicts a flow; allowed: one that predicts noise"):
+            list(run)
+    assert [one.name for one in tmp_path.iterdir()] == ["flow"]
 
 
 def test_no_pictures_and_what_is_there_already(settings: Settings, tmp_path: Path) -> None:

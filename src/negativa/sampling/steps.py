@@ -7,14 +7,19 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from negativa.errors import InputError
+from negativa.errors import InputError, nearest
 from negativa.plain.samplers import SAMPLERS
+from negativa.rules.rule import Space
 from negativa.sampling import noise
 
 if TYPE_CHECKING:
     import torch
+
+
+#: What a model that is no flow predicts, in a scheduler's words and in ours.
+NATIVE: Final[dict[str, Space]] = {"epsilon": "noise", "v_prediction": "velocity", "sample": "x0"}
 
 
 class Steps:
@@ -120,6 +125,16 @@ def _of_signal(kept: float) -> tuple[float, float]:
 def is_flow(config: Mapping[str, Any]) -> bool:
     """Whether a model's scheduler configuration says that it predicts noise - x0, on the straight path of a flow."""
     return config.get("prediction_type") == "flow_prediction" or _matches_flow(config)
+
+
+def predicts(config: Mapping[str, Any]) -> Space:
+    """What a model predicts, by its scheduler configuration. Raises `InputError` if that is none of what we know."""
+    kind = config.get("prediction_type", "epsilon")
+    if is_flow(config):
+        return "velocity"
+    if kind not in NATIVE:
+        raise InputError(f"model: it predicts {kind!r}; {nearest(str(kind), NATIVE)}")
+    return NATIVE[kind]
 
 
 def scheduler_of(name: str, config: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from negativa.plain.conditions import Shown, Words
 from negativa.plain.images import Blank, Image
@@ -15,18 +15,15 @@ from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import SAMPLERS, evaluations
 from negativa.rules import build
 from negativa.rules.adaptive import IDLE
-from negativa.rules.rule import Rule, Space, patches_of
+from negativa.rules.rule import Rule, patches_of
 from negativa.rules.spaces import convert
 from negativa.sampling import noise
 from negativa.sampling.passes import Blend, asked, blended, is_scheduled_at_all, passes_of, patched
 from negativa.sampling.pictures import pictured
-from negativa.sampling.steps import Steps, is_flow
+from negativa.sampling.steps import Steps, is_flow, predicts
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-#: What a model that is no flow predicts, in a scheduler's words and in ours.
-NATIVE: Final[dict[str, Space]] = {"epsilon": "noise", "v_prediction": "velocity", "sample": "x0"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any],
     moves on at the first of the two only, so that memory counts steps, whatever the sampler.
     """
     rule, flow = build(recipe), is_flow(config)
-    native = "velocity" if flow else NATIVE[config.get("prediction_type", "epsilon")]
+    native = predicts(config)
     generator = noise.stream(recipe.seed)
     start = noise.start(generator, shape)
     steps = Steps(recipe.sampler, config, recipe.steps, generator)

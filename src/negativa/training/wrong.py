@@ -18,11 +18,11 @@ from negativa.language import pictures as files
 from negativa.language.named import expand, library
 from negativa.plain.knobs import number, text, whole
 from negativa.plain.recipe import Recipe
-from negativa.studio import Studio, load
+from negativa.studio import Studio
 from negativa.terrarium.flaws import FLAWS
 from negativa.training import token
 from negativa.training.progress import Progress, Trained
-from negativa.training.runs import begin, check_out
+from negativa.training.runs import begin, check_out, load_learner
 from negativa.training.token import lora
 from negativa.training.token.running import accelerator_of
 from negativa.training.token.settings import PRECISIONS
@@ -101,7 +101,7 @@ def _emphasised(words: str) -> list[str]:
 
 def _pictures(settings: Settings) -> Iterator[Progress]:
     learn, folder = settings.learn, settings.learn.pictures
-    studio = load(learn.model, device=learn.device, dtype=PRECISIONS[learn.precision])
+    studio, _ = load_learner(learn.model, learn.device, PRECISIONS[learn.precision])
     recipes = [studio.complete(one) for one in recipes_of(settings, studio)]
     about = {"model": learn.model, "model hash": studio.denoiser.hash, "seed": learn.seed, "pictures": len(recipes)}
     scales = sorted({one.scale for one in recipes if one.scale is not None})

@@ -49,7 +49,7 @@ def run(settings: Settings) -> Iterator[Progress | Baked]:
     """
     goal, folder = settings.goal, settings.place
     check_out(settings)
-    studio, denoiser = load_learner(settings.model, settings.device, settings.dtype)
+    studio, denoiser = load_learner(settings.model, settings.device, settings.dtype, flows=True)
     prompts = _prompts(settings)
     recipes = [
         studio.complete(goal.recipe(prompts[i % len(prompts)], settings.seed + i, settings.like)) for i in range(settings.walks)

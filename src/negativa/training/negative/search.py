@@ -23,7 +23,8 @@ from negativa.plain.recipe import Recipe
 from negativa.rules.spaces import to_x0
 from negativa.sampling.budget import FixedRows
 from negativa.sampling.engine import Engine
-from negativa.sampling.walk import NATIVE, Ask, Walk, walk
+from negativa.sampling.steps import predicts
+from negativa.sampling.walk import Ask, Walk, walk
 from negativa.studio import Studio
 from negativa.training.negative.rewards import Reward
 from negativa.training.negative.settings import Settings
@@ -87,7 +88,7 @@ class Search(nn.Module):
         unwanted = self.learner.predict(noisy, times, [self.learner.written] * len(asks)).float()
         scale = Studio(denoiser).complete(recipes[0]).scale or 1.0
         guided = unwanted + scale * (wanted.to(denoiser.device) - unwanted)
-        native = NATIVE[denoiser.scheduler.get("prediction_type", "epsilon")]
+        native = predicts(denoiser.scheduler)
         clean = [to_x0(one, x, ask.moment, native) for one, x, ask in zip(guided, noisy, asks, strict=True)]
         pixels = denoiser.vae.decode(torch.stack(clean) / denoiser.vae.config.scaling_factor).sample.float()
         return -reward(pixels.clamp(-1, 1), prompts).mean()

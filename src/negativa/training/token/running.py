@@ -25,6 +25,7 @@ from negativa.language import pictures as picture_files
 from negativa.language.files import make_folder
 from negativa.plain.quiet import quiet
 from negativa.plain.recipe import Recipe
+from negativa.sampling.steps import predicts
 from negativa.studio import Studio
 from negativa.training.denoising import WEIGHT, denoising, weighted
 from negativa.training.log import logged
@@ -134,14 +135,14 @@ def loss_of(settings: Settings, denoiser: LatentDiffusion, latents: Tensor, pred
     """
     with quiet():
         schedule = DDPMScheduler.from_config(dict(denoiser.scheduler))
-    kind = schedule.config.prediction_type
-    if kind not in ("epsilon", "v_prediction"):
-        raise InputError(f"model: {settings.model!r} predicts {kind!r}; allowed: epsilon, v_prediction")
+    native = predicts(denoiser.scheduler)
+    if native == "x0":
+        raise InputError(f"model: {settings.model!r} predicts x0; allowed: one that predicts noise or velocity")
     signal, power = schedule.alphas_cumprod.to(denoiser.device), WEIGHT if settings.model == "terrarium" else 0.0
     texts = TEMPLATES[settings.templates]
 
     def loss(_: nn.Module, rng: np.random.Generator, __: float) -> Tensor:
-        batch = denoising(latents, signal, rng, count=settings.batch, velocity=kind == "v_prediction")
+        batch = denoising(latents, signal, rng, count=settings.batch, velocity=native == "velocity")
         said = [texts[i].format(written) for i in rng.integers(len(texts), size=settings.batch)]
         return weighted(predict(batch.noisy, batch.timesteps, said), batch, power)
 
