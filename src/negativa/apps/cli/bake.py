@@ -12,6 +12,7 @@ from negativa.apps.cli import options
 from negativa.apps.cli.screen import parts
 from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
+from negativa.plain.conditions import Negative
 
 
 def bake(
@@ -56,15 +57,18 @@ def bake(
     ((kind, text),) = _one_of({name: value for name, value in kinds.items() if value is not None})
     if full and (rank is not None or layout is not None):
         raise InputError("full: given with rank or layout, which are a LoRA's; allowed: without them")
-    if kind == "negative" and (weighed := parse_negative(text)).weight != 1:
-        raise InputError(f"negative: {text!r} has the weight {weighed.weight:g}; allowed: a text, and --scale")
+    if kind == "negative":
+        read = parse_negative(text)
+        if read != Negative(read.text):
+            raise InputError(f"negative: {text!r} has a weight, or a window of steps; allowed: a text, and --scale")
+        text = read.text
     given: dict[str, Any] = {"model": model, "rank": rank, "steps": steps, "minutes": minutes, "batch": batch, "walks": walks}
     given |= {"learning_rate": learning_rate, "pictures": pictures, "seed": seed, "folder": folder, "layout": layout}
     given |= {"prompts": None if prompts is None else options.lines_of(prompts), "device": device, "dtype": dtype}
 
     from negativa.training.bake import Baked, Goal, Settings, run
 
-    goal = Goal(kind, parse_negative(text).text if kind == "negative" else text, scale, any_scale)
+    goal = Goal(kind, text, scale, any_scale)
     known = {name: value for name, value in given.items() if value is not None}
     for event in parts(run(Settings(goal, out, full=full, overwrite=overwrite, **known))):
         if isinstance(event, Baked):
