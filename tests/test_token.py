@@ -508,6 +508,19 @@ def test_a_lora_learns_the_word(settings: Settings, tmp_path: Path) -> None:
         list(lora.run(replace(asked, layout="sdxl"), 2))
 
 
+def test_a_step_of_a_lora_follows_what_it_accumulates(settings: Settings) -> None:
+    """The loss of the first step is then the mean over more pictures."""
+    first: dict[int, float | None] = {}
+    for count in (1, 2):
+        asked = replace(settings, accumulate=count, folder=settings.out.with_name(f"{count}"), overwrite=True)
+        events = lora.run(asked, 2)
+        first[count] = next(now.loss for now in events if isinstance(now, Progress) and now.part == "lora")
+        events.close()
+    assert first[1] != first[2]
+    with pytest.raises(InputError, match="begun with accumulate 2, now 3"):
+        list(lora.run(replace(asked, accumulate=3), 2))
+
+
 def test_the_command_of_the_lora(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor
 
@@ -20,6 +20,8 @@ from negativa.training.runs import begin, check_out, load_learner
 from negativa.training.token.pictures import TEMPLATES, digest_of, encoded, files_in
 from negativa.training.token.running import Event, loss_of
 from negativa.training.token.settings import PRECISIONS, Settings
+
+DECIDED: Final = ("steps", "batch", "accumulate", "precision", "seed", "learning rate", "model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,7 @@ def run(settings: Settings, rank: int) -> Iterator[Event]:
     check_out(settings.out, folder, settings.overwrite)
     _, denoiser = load_learner(settings.model, settings.device, PRECISIONS[settings.precision])
     word = settings.token.strip("<>")
-    decided = {name: settings.about()[name] for name in ("steps", "batch", "precision", "seed", "learning rate", "model")}
+    decided = {name: settings.about()[name] for name in DECIDED}
     seen = {"pictures": len(files), "digest": digest_of(files), "family": denoiser.family, "model hash": denoiser.hash}
     about = {"word": word, "rank": rank, "templates": settings.templates, **decided, **seen}
     begin(folder, about)
@@ -62,6 +64,7 @@ def run(settings: Settings, rank: int) -> Iterator[Event]:
         minutes=None,
         learning_rate=settings.learning_rate,
         seed=settings.seed,
+        accumulate=settings.accumulate,
     )
     with closing(logged(learning, folder / "losses.csv")) as steps:
         yield from steps
