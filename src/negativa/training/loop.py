@@ -28,9 +28,9 @@ def train(
     folder: Path,
     *,
     steps: int,
-    minutes: float | None,
     learning_rate: float,
     seed: int,
+    minutes: float | None = None,
     accumulate: int = 1,
     accelerator: Accelerator | None = None,
 ) -> Generator[Progress, None, None]:

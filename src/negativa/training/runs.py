@@ -1,12 +1,16 @@
-"""What every training run has: numbers, a model that can learn, a file to end in, a folder that a later run goes on from."""
+"""What every training run has: numbers, a model, steps, a file to end in, a folder that a later run goes on from."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
+from accelerate import Accelerator
+from torch import Tensor, nn
 
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.errors import InputError
@@ -15,8 +19,12 @@ from negativa.plain.knobs import KNOBS, number
 from negativa.plain.knobs import whole as whole_number
 from negativa.sampling.steps import is_flow
 from negativa.studio import Studio, load
+from negativa.training.log import logged
+from negativa.training.loop import train
+from negativa.training.progress import Progress
 
 BEGUN: Final = "begun.json"
+LOSSES: Final = "losses.csv"
 
 
 def check_numbers(settings: Any, ranges: Mapping[str, tuple[int, int]]) -> None:
@@ -46,6 +54,24 @@ def check_out(out: Path, folder: Path, overwrite: bool, endings: Collection[str]
     """As `check_target`; what is there may also be replaced where the run in `folder` wrote it."""
     begun = os.path.isfile(folder / BEGUN)  # noqa: PTH113  (is_file raises for a name that is too long)
     check_target("out", out, endings, overwrite or begun)
+
+
+def learn(
+    part: str,
+    module: nn.Module,
+    loss: Callable[[nn.Module, np.random.Generator, float], Tensor],
+    settings: Any,
+    accelerator: Accelerator | None = None,
+    **more: Any,
+) -> Generator[Progress, None, None]:
+    """Train as the `settings` of a run say, and `more`, see `train`; the losses go into its folder, see `logged`.
+
+    Of several processes the first alone writes them.
+    """
+    given = {"steps": settings.steps, "learning_rate": settings.learning_rate, "seed": settings.seed} | more
+    learning = train(part, module, loss, settings.place, accelerator=accelerator, **given)
+    silent = accelerator is not None and not accelerator.is_main_process
+    return learning if silent else logged(learning, settings.place / LOSSES)
 
 
 def begin(folder: Path, about: Mapping[str, Any]) -> None:

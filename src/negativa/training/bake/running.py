@@ -23,10 +23,9 @@ from negativa.training.bake.goal import condition_of
 from negativa.training.bake.settings import Settings, about, check_out
 from negativa.training.bake.student import Student, loss_of, write_lora, write_unet
 from negativa.training.bake.walks import visited
-from negativa.training.log import last_step, logged
-from negativa.training.loop import train
+from negativa.training.log import last_step
 from negativa.training.progress import Progress
-from negativa.training.runs import begin, load_learner
+from negativa.training.runs import LOSSES, begin, learn, load_learner
 
 ELSEWHERE: Final = 10**6  # after the seeds of the walks come those of the comparison
 TRIES: Final = 100  # captions until one fits
@@ -64,18 +63,9 @@ def run(settings: Settings) -> Iterator[Progress | Baked]:
     if not places.moved.any():
         raise InputError(f"{goal.kind}: {goal.text!r} changes nothing in these prompts; there is nothing to learn")
     student = Student(denoiser, None if settings.full else settings.rank, settings.seed)
-    learning = train(
-        "bake",
-        student.learned,
-        loss_of(student, places, conditions, goal, settings.batch, room),
-        folder,
-        steps=settings.steps,
-        minutes=settings.minutes,
-        learning_rate=settings.rate,
-        seed=settings.seed,
-    )
-    yield from logged(learning, folder / "losses.csv")
-    told["steps"] = last_step(folder / "losses.csv")
+    loss = loss_of(student, places, conditions, goal, settings.batch, room)
+    yield from learn("bake", student.learned, loss, settings, learning_rate=settings.rate, minutes=settings.minutes)
+    told["steps"] = last_step(folder / LOSSES)
     if settings.full:
         write_unet(student, settings.out)
     else:

@@ -16,13 +16,11 @@ from negativa.terrarium import paint
 from negativa.terrarium.captions import caption
 from negativa.terrarium.flaws import FLAWS
 from negativa.terrarium.painter import CLEAN
-from negativa.training.log import logged
-from negativa.training.loop import train
 from negativa.training.negative.rewards import ClipScore, Flawless, Reward
 from negativa.training.negative.search import Search
 from negativa.training.negative.settings import Settings
 from negativa.training.progress import Notice
-from negativa.training.runs import begin, check_out, load_learner
+from negativa.training.runs import begin, check_out, learn, load_learner
 from negativa.training.token import Event, Learned, Learner, Pictured
 from negativa.training.token.learner import FILLING
 
@@ -49,17 +47,7 @@ def run(settings: Settings, reward: Reward | None = None) -> Iterator[Event]:
     begin(folder, about)
     learned_from, held_out = _prompts(settings)
     search = Search(learner, denoiser, reward, settings, learned_from, held_out)
-    learning = train(
-        "negative",
-        search,
-        Search.loss,
-        folder,
-        steps=settings.steps,
-        minutes=None,
-        learning_rate=settings.learning_rate,
-        seed=settings.seed,
-    )
-    with closing(logged(learning, folder / "losses.csv")) as steps:
+    with closing(learn("negative", search, Search.loss, settings)) as steps:
         for now in steps:
             yield now
             picture = search.pictured(now.step - 1)

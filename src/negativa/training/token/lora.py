@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +12,8 @@ from torch import Tensor
 from negativa.errors import InputError
 from negativa.plain.conditions import Words
 from negativa.training.bake.student import LAYOUTS, Student, write_lora
-from negativa.training.log import logged
-from negativa.training.loop import train
 from negativa.training.progress import Trained
-from negativa.training.runs import begin, check_out, load_learner
+from negativa.training.runs import begin, check_out, learn, load_learner
 from negativa.training.token.pictures import TEMPLATES, digest_of, encoded, files_in
 from negativa.training.token.running import Event, loss_of
 from negativa.training.token.settings import PRECISIONS, Settings
@@ -55,19 +52,8 @@ def run(settings: Settings, rank: int) -> Iterator[Event]:
     def predict(noisy: Tensor, timesteps: Tensor, texts: list[str]) -> Tensor:
         return student.predict(noisy, timesteps, [Words(text) for text in texts], 1)
 
-    learning = train(
-        "lora",
-        student.learned,
-        loss_of(settings, denoiser, latents, predict, word),
-        folder,
-        steps=settings.steps,
-        minutes=None,
-        learning_rate=settings.learning_rate,
-        seed=settings.seed,
-        accumulate=settings.accumulate,
-    )
-    with closing(logged(learning, folder / "losses.csv")) as steps:
-        yield from steps
+    loss = loss_of(settings, denoiser, latents, predict, word)
+    yield from learn("lora", student.learned, loss, settings, accumulate=settings.accumulate)
     write_lora(student, settings.out, layout, about)
     used = TEMPLATES[settings.templates][0].format(word)
     yield LearnedLora(file=settings.out, name=word, used=used, about=about)

@@ -28,10 +28,8 @@ from negativa.plain.recipe import Recipe
 from negativa.sampling.steps import predicts
 from negativa.studio import Studio
 from negativa.training.denoising import WEIGHT, denoising, weighted
-from negativa.training.log import logged
-from negativa.training.loop import train
 from negativa.training.progress import Notice, Progress, Trained
-from negativa.training.runs import begin, check_out, load_learner
+from negativa.training.runs import begin, check_out, learn, load_learner
 from negativa.training.token.learner import Learner
 from negativa.training.token.pictures import TEMPLATES, digest_of, encoded, files_in
 from negativa.training.token.settings import PRECISIONS, Settings
@@ -89,19 +87,8 @@ def _run(settings: Settings, accelerator: Accelerator) -> Generator[Event, None,
         begin(folder, about)
     accelerator.wait_for_everyone()
     latents = yield from encoded(files, denoiser)
-    learning = train(
-        "token",
-        learner,
-        loss_of(settings, denoiser, latents, learner.predict, learner.written),
-        folder,
-        steps=settings.steps,
-        minutes=None,
-        learning_rate=settings.learning_rate,
-        seed=settings.seed,
-        accumulate=settings.accumulate,
-        accelerator=accelerator,
-    )
-    with closing(logged(learning, folder / "losses.csv") if main else learning) as steps:
+    loss = loss_of(settings, denoiser, latents, learner.predict, learner.written)
+    with closing(learn("token", learner, loss, settings, accelerator, accumulate=settings.accumulate)) as steps:
         for now in steps:
             yield now
             if main and settings.validate and now.step % settings.validate == 0:
