@@ -475,6 +475,7 @@ class TestNoImage:
         adapters = seeing.denoiser.adapters
         SHOWN.save(tmp_path / "a.png")
         OTHER.save(tmp_path / "b.jpg", quality=100)
+        (tmp_path / "c.png").mkdir()
         encoder = next(iter(adapters._encoders.values()))
         mean = (encoder.features(SHOWN, "base") + encoder.features(upright(tmp_path / "b.jpg"), "base")) / 2
         torch.testing.assert_close(encoder.blank(str(tmp_path), "base"), mean)

@@ -335,7 +335,7 @@ def test_a_flow_is_refused_before_the_work(settings: Settings, tmp_path: Path, s
 
 def test_no_pictures_and_what_is_there_already(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="pictures: there are none in"):
+    with pytest.raises(InputError, match="pictures: there is no picture in"):
         learned(replace(settings, pictures=tmp_path / "empty"))
     settings.out.write_bytes(b"mine")
     with pytest.raises(OutputError, match="is there already; allowed: a new name, or --overwrite"):

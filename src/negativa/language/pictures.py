@@ -20,7 +20,8 @@ from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
 
 CHUNK: Final = "negativa"  # PNG text chunk, and key in the EXIF description, of the receipt as JSON
-FORMATS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+FORMATS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}  # that are written
+ENDINGS: Final = (*FORMATS, ".bmp", ".gif", ".tif", ".tiff")  # of what is read
 UNICODE: Final = b"UNICODE\0"  # EXIF 2.3, table 9: how a UserComment names its encoding
 QUALITY: Final = 95
 
@@ -86,6 +87,17 @@ def read(path: str | os.PathLike[str]) -> Made:
     if text.lstrip().startswith("{"):
         raise InputError(f"picture: the 'parameters' of {os.fspath(path)!r} are another program's JSON; allowed: infotext")
     return Made(text, infotext.read(text), None)
+
+
+def files_in(what: str, folder: Path) -> list[Path]:
+    """The picture files of a folder, by name. Raises `InputError`, whose sentence begins with `what`, if there are none."""
+    try:
+        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
+    except OSError as error:
+        raise InputError(f"{what}: {str(folder)!r} could not be read: {error.strerror}; allowed: a folder") from error
+    if not found:
+        raise InputError(f"{what}: there is no picture in {str(folder)!r}; allowed: files that end in {', '.join(ENDINGS)}")
+    return found
 
 
 def _notes(image: Image.Image) -> tuple[object, str]:

@@ -12,6 +12,8 @@ from diffusers.models.embeddings import ImageProjection, IPAdapterPlusImageProje
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
+from negativa.denoisers.adapters.adapter import reading_words
+from negativa.denoisers.adapters.encoder import features_of
 from negativa.terrarium.canvas import SIZE
 from negativa.terrarium.captions import caption
 from negativa.training.data import truth_of
@@ -43,19 +45,13 @@ def attach(unet: UNet2DConditionModel, kind: str, width: int) -> nn.ModuleList:
             embed_dims=width, output_dims=text, hidden_dims=width, heads=width // HEAD, num_queries=TOKENS[kind]
         )
     state = {"image_proj": published(projection), "ip_adapter": {}}
-    for i, module in enumerate(cross_attentions(unet)):
+    for i, module in enumerate(reading_words(unet)):
         for part in ("to_k", "to_v"):
             state["ip_adapter"][f"{2 * i + 1}.{part}_ip.weight"] = getattr(module, part).weight.detach().clone()
     unet._load_ip_adapter_weights([state], low_cpu_mem_usage=False)
     unet.requires_grad_(False)
     processors = [p for p in unet.attn_processors.values() if isinstance(p, IPAdapterAttnProcessor2_0)]
     return nn.ModuleList([unet.encoder_hid_proj, *processors]).requires_grad_(True)
-
-
-def cross_attentions(unet: UNet2DConditionModel) -> list[nn.Module]:
-    """The layers that read the text, in the order of the published numbering."""
-    names = [name.removesuffix(".processor") for name in unet.attn_processors if name.endswith("attn2.processor")]
-    return [unet.get_submodule(name) for name in names]
 
 
 def published(projection: nn.Module) -> dict[str, Tensor]:
@@ -74,7 +70,7 @@ def published(projection: nn.Module) -> dict[str, Tensor]:
 def checkpoint(unet: UNet2DConditionModel) -> dict[str, Tensor]:
     """The adapter of a U-Net as one flat dictionary, `image_proj.*` and `ip_adapter.*`."""
     flat = {f"image_proj.{name}": value for name, value in published(unet.encoder_hid_proj.image_projection_layers[0]).items()}
-    for i, module in enumerate(cross_attentions(unet)):
+    for i, module in enumerate(reading_words(unet)):
         processor = module.processor
         flat[f"ip_adapter.{2 * i + 1}.to_k_ip.weight"] = processor.to_k_ip[0].weight
         flat[f"ip_adapter.{2 * i + 1}.to_v_ip.weight"] = processor.to_v_ip[0].weight
@@ -86,13 +82,6 @@ def detach(unet: UNet2DConditionModel) -> None:
     unet.encoder_hid_proj = None
     unet.register_to_config(encoder_hid_dim_type=None)
     unet.set_attn_processor(AttnProcessor())
-
-
-@torch.no_grad()
-def features_of(vision: CLIPVisionModelWithProjection, pixels: Tensor, kind: str) -> Tensor:
-    """What an adapter is given for pictures: the projected embedding (base) or the last but one hidden states (Plus)."""
-    seen = vision(pixels.to(vision.device), output_hidden_states=kind == "plus")
-    return seen.hidden_states[-2] if kind == "plus" else seen.image_embeds
 
 
 def nothing(vision: CLIPVisionModelWithProjection, kind: str) -> Tensor:

@@ -35,7 +35,7 @@ class Adapter:
 
 def fit(name: str, checkpoint: Checkpoint, unet: UNet2DConditionModel) -> Adapter:
     """The adapter on the U-Net's device, in its precision. Raises `InputError` if it was made for another family."""
-    beside = _reading_words(unet)
+    beside = reading_words(unet)
     wanted = {
         f"{2 * i + 1}.{part}_ip.weight": tuple(getattr(layer, part).weight.shape)
         for i, layer in enumerate(beside)
@@ -76,7 +76,7 @@ def _lora(checkpoint: Checkpoint, unet: UNet2DConditionModel) -> dict[nn.Module,
     return found
 
 
-def _reading_words(unet: UNet2DConditionModel) -> list[Attention]:
+def reading_words(unet: UNet2DConditionModel) -> list[Attention]:
     """The layers that read words, in the order of the published numbers: down, up, middle."""
     names = [name.removesuffix(".processor") for name in unet.attn_processors if name.endswith("attn2.processor")]
     return [unet.get_submodule(name) for name in names]

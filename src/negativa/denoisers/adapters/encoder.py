@@ -14,13 +14,13 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from negativa.denoisers.adapters.files import Kind
 from negativa.errors import InputError, nearest
+from negativa.language.pictures import files_in
 from negativa.plain.images import NO_IMAGES, upright
 from negativa.plain.quiet import quiet
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 PICKLE: Final = "pytorch_model.bin"
 
 
@@ -84,8 +84,14 @@ class Encoder:
         return self._model.config.image_size, self._model.config.image_size
 
     def _seen(self, pixels: Tensor, kind: Kind) -> Tensor:
-        seen = self._model(pixels.to(self._model.device, self._model.dtype), output_hidden_states=kind != "base")
-        return seen.image_embeds if kind == "base" else seen.hidden_states[-2]
+        return features_of(self._model, pixels, kind)
+
+
+@torch.no_grad()
+def features_of(vision: CLIPVisionModelWithProjection, pixels: Tensor, kind: Kind) -> Tensor:
+    """What an adapter is shown of pictures (n, 3, height, width): their embeddings (base), or the last states but one."""
+    seen = vision(pixels.to(vision.device, vision.dtype), output_hidden_states=kind != "base")
+    return seen.image_embeds if kind == "base" else seen.hidden_states[-2]
 
 
 def width_of(folder: Path, kind: Kind) -> int | None:
@@ -104,7 +110,4 @@ def _pictures(folder: str) -> list[Path]:
     place = Path(folder)
     if not place.is_dir():
         raise InputError(f"no_image: {folder!r} was given; {nearest(folder, NO_IMAGES)}, or a folder of pictures")
-    found = sorted(path for path in place.iterdir() if path.suffix.lower() in PICTURES)
-    if not found:
-        raise InputError(f"no_image: there is no picture in {folder!r}; allowed: a folder of pictures, {', '.join(NO_IMAGES)}")
-    return found
+    return files_in("no_image", place)

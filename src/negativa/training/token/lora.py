@@ -10,11 +10,12 @@ from typing import Any, Final
 from torch import Tensor
 
 from negativa.errors import InputError
+from negativa.language.pictures import files_in
 from negativa.plain.conditions import Words
 from negativa.training.bake.student import LAYOUTS, Student, write_lora
 from negativa.training.progress import Trained
 from negativa.training.runs import begin, check_out, learn, load_learner
-from negativa.training.token.pictures import TEMPLATES, digest_of, encoded, files_in
+from negativa.training.token.pictures import TEMPLATES, digest_of, encoded
 from negativa.training.token.running import Event, loss_of
 from negativa.training.token.settings import PRECISIONS, Settings
 
@@ -36,7 +37,7 @@ def run(settings: Settings, rank: int) -> Iterator[Event]:
     Taken up where an earlier run with the same settings stopped; the last that is told is a `LearnedLora`. Raises as
     `negativa.training.token.run` does.
     """
-    files, folder, layout = files_in(settings.pictures), settings.place, settings.layout or "diffusers"
+    files, folder, layout = files_in("pictures", settings.pictures), settings.place, settings.layout or "diffusers"
     if layout not in LAYOUTS:
         raise InputError(f"layout: {layout!r} was given for a LoRA; allowed: {', '.join(LAYOUTS)}")
     check_out(settings.out, folder, settings.overwrite)

@@ -19,7 +19,6 @@ from negativa.plain.images import upright
 from negativa.training.progress import Notice, Progress
 from negativa.training.vae import to_tensor
 
-ENDINGS: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 #: What a caption says, the token in the place of {}: the first is how the token is used afterwards.
 TEMPLATES: Final = {
     "style": (
@@ -45,17 +44,6 @@ TEMPLATES: Final = {
     ),
     "plain": ("{}",),
 }
-
-
-def files_in(folder: Path) -> list[Path]:
-    """The picture files of a folder, by name. Raises `InputError` if there are none."""
-    try:
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
-    except OSError as error:
-        raise InputError(f"pictures: {str(folder)!r} could not be read: {error.strerror}; allowed: a folder") from error
-    if not found:
-        raise InputError(f"pictures: there are none in {str(folder)!r}; allowed: files that end in {', '.join(ENDINGS)}")
-    return found
 
 
 def digest_of(files: Sequence[Path]) -> str:

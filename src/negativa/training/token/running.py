@@ -31,7 +31,7 @@ from negativa.training.denoising import WEIGHT, denoising, weighted
 from negativa.training.progress import Notice, Progress, Trained
 from negativa.training.runs import begin, check_out, learn, load_learner
 from negativa.training.token.learner import Learner
-from negativa.training.token.pictures import TEMPLATES, digest_of, encoded, files_in
+from negativa.training.token.pictures import TEMPLATES, digest_of, encoded
 from negativa.training.token.settings import PRECISIONS, Settings
 
 
@@ -75,7 +75,7 @@ def run(settings: Settings) -> Iterator[Event]:
 
 
 def _run(settings: Settings, accelerator: Accelerator) -> Generator[Event, None, None]:
-    files, folder, main = files_in(settings.pictures), settings.place, accelerator.is_main_process
+    files, folder, main = picture_files.files_in("pictures", settings.pictures), settings.place, accelerator.is_main_process
     check_out(settings.out, folder, settings.overwrite)
     device = str(accelerator.device) if accelerator.num_processes > 1 else settings.device
     _, denoiser = load_learner(settings.model, device, PRECISIONS[settings.precision])
