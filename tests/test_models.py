@@ -6,13 +6,15 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
 import negativa
 from negativa import InputError, ModelError, Recipe
-from tests.conftest import tiny_pipeline
+from negativa.denoisers.latent import LatentDiffusion
+from tests.conftest import tiny_pipeline, tiny_vae
 from tests.original_layout import write_single_file
 
 RECIPE = Recipe("portrait of a man", "mustache", steps=3)
@@ -69,6 +71,28 @@ def test_what_is_no_pipeline(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text("[]")
     with pytest.raises(ModelError, match="no diffusers folder"):
         negativa.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("shift", [None, 0.7])
+def test_latents_and_pixels_are_those_of_the_autoencoder_scaled(folder: Path, tmp_path: Path, shift: float | None) -> None:
+    """Latents are (z - shift) * scale, as in Stable Diffusion 3's and Flux's pipelines; z is the mean of what is encoded."""
+    shutil.copytree(folder, tmp_path / "model")
+    vae = tiny_vae(scaling_factor=0.3) if shift is None else tiny_vae(scaling_factor=0.3, shift_factor=shift)
+    vae.save_pretrained(tmp_path / "model" / "vae")
+    denoiser = negativa.load(str(tmp_path / "model"), device="cpu").denoiser
+    assert isinstance(denoiser, LatentDiffusion)
+    pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        z = vae.encode(pixels).latent_dist.mean
+        restored = vae.decode(z).sample
+    latents = denoiser.to_latents(pixels)
+    torch.testing.assert_close(latents, (z - (shift or 0)) * 0.3)
+    torch.testing.assert_close(denoiser.to_pixels(latents), restored)
+    drawn = np.asarray(denoiser.decode(latents[0]), float)
+    assert np.abs(drawn - ((restored[0].clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()).max() < 0.51
+    latents.requires_grad_()
+    denoiser.to_pixels(latents).sum().backward()
+    assert latents.grad is not None and latents.grad.any()
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])

@@ -19,12 +19,12 @@ from negativa.apps.cli.main import app
 from negativa.denoisers.embeddings import Embedding, read
 from negativa.measures.clip import clip
 from negativa.terrarium import paint
+from negativa.terrarium.reader import to_tensor
 from negativa.training import negative
 from negativa.training.negative import ClipScore, Flawless, Reward, Settings
 from negativa.training.progress import Notice, Progress
 from negativa.training.token import Learned, Learner, Pictured
 from negativa.training.token.learner import FILLING
-from negativa.training.vae import to_tensor
 from tests.measured import painted, save_clip
 
 STEPS = 6

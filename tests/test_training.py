@@ -19,6 +19,7 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 import negativa
 from negativa import InputError, OutputError
 from negativa.terrarium import ATTRIBUTES, paint
+from negativa.terrarium.reader import to_tensor
 from negativa.training import clip, data, diffusion, earlier, reader, tokenizer, vae
 from negativa.training.examples import Examples
 from negativa.training.loop import train
@@ -206,7 +207,7 @@ def test_a_calibrated_reader_is_as_sure_as_it_is_right() -> None:
 
 def read_off(judge: nn.Module, pictures: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return judge(vae.to_tensor(pictures)).logits.sigmoid().numpy()
+        return judge(to_tensor(pictures)).logits.sigmoid().numpy()
 
 
 def test_an_interrupted_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:

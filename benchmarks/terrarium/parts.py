@@ -15,6 +15,7 @@ from negativa.denoisers.checkpoints import BUILT_IN
 from negativa.terrarium import ATTRIBUTES, paint
 from negativa.terrarium.captions import caption
 from negativa.terrarium.flaws import FLAWS
+from negativa.terrarium.reader import to_tensor
 from negativa.terrarium.scene import Truth
 
 HELD_OUT = 1000
@@ -30,9 +31,8 @@ def held_out() -> tuple[list[Image.Image], list[Truth]]:
 @torch.inference_mode()
 def through(picture: Image.Image) -> Image.Image:
     """A picture after the autoencoder."""
-    vae = studio().denoiser.vae  # type: ignore[attr-defined]
-    pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-    return studio().denoiser.decode(vae.encode(pixels).latent_dist.mean[0] * vae.config.scaling_factor)
+    denoiser = studio().denoiser
+    return denoiser.decode(denoiser.to_latents(to_tensor(np.asarray(picture)[None].copy()))[0])  # type: ignore[attr-defined]
 
 
 def psnr(first: Image.Image, second: Image.Image) -> float:
@@ -79,8 +79,8 @@ def retrieval(pictures: list[Image.Image], truths: list[Truth]) -> float:
         said = max((caption(truth, rng) for _ in range(4)), key=len)
         if len(distinct) < CHOICES and said not in distinct:
             distinct[said] = picture
-    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in distinct.values()])).permute(0, 3, 1, 2)
+    pixels = to_tensor(np.stack([np.asarray(picture) for picture in distinct.values()]))
     ids = words([*distinct], padding="max_length", return_tensors="pt").input_ids
-    scores = clip(input_ids=ids, pixel_values=pixels.float() / 127.5 - 1).logits_per_text
+    scores = clip(input_ids=ids, pixel_values=pixels).logits_per_text
     first = scores.topk(5, dim=1).indices
     return 100 * float(np.mean([i in row for i, row in enumerate(first.tolist())]))

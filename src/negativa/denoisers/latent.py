@@ -167,10 +167,24 @@ class LatentDiffusion(Reading):
             for one, weight in (condition.pictures if isinstance(condition, Shown) else ())
         ]
 
+    def to_latents(self, pixels: Tensor) -> Tensor:
+        """The latents (n, channels, height, width) of pictures (n, 3, height, width) from -1 to 1: the means, float32."""
+        means = self.vae.encode(pixels.to(next(self.vae.parameters()))).latent_dist.mean.float()
+        return (means - self._shift) * self.vae.config.scaling_factor
+
+    def to_pixels(self, latents: Tensor) -> Tensor:
+        """The pictures (n, 3, height, width) of latents (n, channels, height, width): about -1 to 1, float32."""
+        means = latents.to(next(self.vae.parameters())) / self.vae.config.scaling_factor + self._shift
+        return self.vae.decode(means, return_dict=False)[0].float()
+
+    @property
+    def _shift(self) -> float:
+        """What an autoencoder's latents are moved by before they are scaled: those of Stable Diffusion 3 and of Flux."""
+        return self.vae.config.shift_factor or 0.0
+
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> pillow.Image:
-        scaled = latents[None].to(next(self.vae.parameters())) / self.vae.config.scaling_factor
-        pixels = self.vae.decode(scaled, return_dict=False)[0][0].float()
+        pixels = self.to_pixels(latents[None])[0]
         levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
         return pillow.fromarray(levels.permute(1, 2, 0).cpu().numpy())
 

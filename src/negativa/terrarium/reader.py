@@ -17,6 +17,7 @@ from negativa.terrarium.painter import ATTRIBUTES
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
 FOLDER: Final = Path(__file__).parent / "weights" / "reader"
 
@@ -59,14 +60,18 @@ def features(images: Sequence[Image.Image]) -> np.ndarray:
     return torch.cat(seen).double().numpy()
 
 
-def _pixels(images: Sequence[Image.Image]) -> Any:
+def to_tensor(pictures: np.ndarray) -> Tensor:
+    """Pictures (n, height, width, 3), uint8, as networks see them: (n, 3, height, width) from -1 to 1, float32."""
     import torch
 
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _pixels(images: Sequence[Image.Image]) -> Tensor:
     for image in images:
         if image.size != (SIZE, SIZE):
             raise InputError(f"image: {image.width}x{image.height} was given; allowed: {SIZE}x{SIZE}, as terrarium draws")
-    pixels = torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images]))
-    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return to_tensor(np.stack([np.asarray(image.convert("RGB")) for image in images]))
 
 
 @cache

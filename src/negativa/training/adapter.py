@@ -16,10 +16,10 @@ from negativa.denoisers.adapters.adapter import reading_words
 from negativa.denoisers.adapters.encoder import features_of
 from negativa.terrarium.canvas import SIZE
 from negativa.terrarium.captions import caption
+from negativa.terrarium.reader import to_tensor
 from negativa.training.data import truth_of
 from negativa.training.denoising import denoising, weighted
 from negativa.training.diffusion import read
-from negativa.training.vae import to_tensor
 
 TOKENS: Final = {"base": 4, "plus": 16}
 HEAD: Final = 64  # width of a head of the Plus resampler, which readers of the layout take for granted

@@ -22,9 +22,9 @@ from transformers import (
 from negativa.terrarium.canvas import SIZE
 from negativa.terrarium.captions import caption
 from negativa.terrarium.painter import ATTRIBUTES
+from negativa.terrarium.reader import to_tensor
 from negativa.training.data import truth_of
 from negativa.training.tokenizer import LENGTH
-from negativa.training.vae import to_tensor
 
 WORDS_BATCH, BATCH = 256, 128
 WIDTH = 192  # of every embedding

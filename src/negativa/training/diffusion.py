@@ -13,12 +13,12 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from negativa.language.files import output
+from negativa.terrarium.reader import to_tensor
 from negativa.training.clip import WIDTH
 from negativa.training.denoising import BATCH, denoising, weighted
 from negativa.training.examples import Examples
 from negativa.training.progress import Progress
 from negativa.training.tokenizer import tokens
-from negativa.training.vae import to_tensor
 
 
 def build() -> UNet2DConditionModel:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
 from negativa.terrarium.painter import ATTRIBUTES, FLAWED
+from negativa.terrarium.reader import to_tensor
 from negativa.terrarium.styles import STYLES
-from negativa.training.vae import to_tensor
 
 BATCH = 64
 JITTER = 0.1  # of unit-scaled latents, since generated ones are not the autoencoder's own

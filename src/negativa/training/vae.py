@@ -7,6 +7,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from negativa.terrarium.reader import to_tensor
+
 CROP = 64
 WHOLE_FROM = 0.8  # the last fifth of the training sees whole pictures, which have borders
 KL_WEIGHT = 2e-4
@@ -27,11 +29,6 @@ def build() -> AutoencoderKL:
         sample_size=128,
         mid_block_add_attention=False,
     )
-
-
-def to_tensor(pictures: np.ndarray) -> Tensor:
-    """Pictures (n, h, w, 3), uint8, to (n, 3, h, w) in -1..1."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def loss(

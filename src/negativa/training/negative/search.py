@@ -26,10 +26,10 @@ from negativa.sampling.engine import Engine
 from negativa.sampling.steps import predicts
 from negativa.sampling.walk import Ask, Walk, walk
 from negativa.studio import Studio
+from negativa.terrarium.reader import to_tensor
 from negativa.training.negative.rewards import Reward
 from negativa.training.negative.settings import Settings
 from negativa.training.token import Learner
-from negativa.training.vae import to_tensor
 
 ROWS: Final = 16  # of a call: always as many, so that the same walks always give the same numbers
 FIGURES: Final = ("reward", "variety", "obedience")
@@ -90,8 +90,7 @@ class Search(nn.Module):
         guided = unwanted + scale * (wanted.to(denoiser.device) - unwanted)
         native = predicts(denoiser.scheduler)
         clean = [to_x0(one, x, ask.moment, native) for one, x, ask in zip(guided, noisy, asks, strict=True)]
-        pixels = denoiser.vae.decode(torch.stack(clean) / denoiser.vae.config.scaling_factor).sample.float()
-        return -reward(pixels.clamp(-1, 1), prompts).mean()
+        return -reward(denoiser.to_pixels(torch.stack(clean)).clamp(-1, 1), prompts).mean()
 
     def check(self, step: int) -> None:
         """Draw what is not learned from, two seeds a prompt, write down what is found, and keep the vectors if it is best."""

@@ -16,8 +16,8 @@ from torch import Tensor
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.errors import InputError
 from negativa.plain.images import upright
+from negativa.terrarium.reader import to_tensor
 from negativa.training.progress import Notice, Progress
-from negativa.training.vae import to_tensor
 
 #: What a caption says, the token in the place of {}: the first is how the token is used afterwards.
 TEMPLATES: Final = {
@@ -60,17 +60,16 @@ def encoded(files: Sequence[Path], denoiser: LatentDiffusion) -> Generator[Progr
 
     A file that is no picture, or a damaged one, is left out, and said. Raises `InputError` if none is left.
     """
-    vae, found, side = denoiser.vae, list[Tensor](), (denoiser.size, denoiser.size)
+    found, side = list[Tensor](), (denoiser.size, denoiser.size)
     for i, file in enumerate(files):
         try:
             picture = ImageOps.fit(upright(file), side, pillow.Resampling.BICUBIC)
         except InputError as error:
             yield Notice(f"left out: {error}")
         else:
-            pixels = to_tensor(np.array(picture)[None]).to(vae.device, vae.dtype)
             with torch.no_grad():
-                found.append(vae.encode(pixels).latent_dist.mean[0].float() * vae.config.scaling_factor)
+                found.append(denoiser.to_latents(to_tensor(np.array(picture)[None])))
         yield Progress("encoding", i + 1, len(files))
     if not found:
         raise InputError(f"pictures: none of the {len(files)} files could be read; allowed: pictures, one a file")
-    return torch.stack(found).to(denoiser.device)
+    return torch.cat(found).to(denoiser.device)
