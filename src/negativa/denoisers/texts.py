@@ -49,6 +49,19 @@ class ClipTexts:
         said = [self._weighted(chunk, emphasis) for chunk in filled]
         return Encoding(torch.cat([one.states for one in said]), said[0].pooled)
 
+    def said(self, chunks: Sequence[Sequence[int]]) -> list[Encoding]:
+        """What the encoder says of the tokens of each chunk, all in one call, without weights; with gradients."""
+        read = [[self.tokenizer.bos_token_id, *tokens[: self._length], self.tokenizer.eos_token_id] for tokens in chunks]
+        filled = [one + [self.tokenizer.pad_token_id] * (self._length + 2 - len(one)) for one in read]
+        place = self.encoder.device
+        masked = getattr(self.encoder.config, "use_attention_mask", False)
+        seen = [[1] * len(one) + [0] * (self._length + 2 - len(one)) for one in read]
+        mask = torch.tensor(seen, device=place) if masked else None
+        said = self.encoder(torch.tensor(filled, device=place), attention_mask=mask, output_hidden_states=self.penultimate)
+        states = said.hidden_states[-2] if self.penultimate else said.last_hidden_state
+        pooled = getattr(said, "text_embeds", None)
+        return [Encoding(states[i], None if pooled is None else pooled[i]) for i in range(len(read))]
+
     def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
         """The end of a text that is longer than `MOST` chunks, "" if it is not."""
         beyond = [token for chunk in self._all(stretches)[MOST:] for token, _ in chunk]
@@ -107,31 +120,19 @@ class ClipTexts:
         return []
 
     def _weighted(self, chunk: Unit, emphasis: Emphasis) -> Encoding:
-        said = self._encoded([token for token, _ in chunk])
+        (said,) = self.said([[token for token, _ in chunk]])  # read alone, so that no other can change it
         z = said.states
         weights = torch.ones(len(z), 1, dtype=z.dtype, device=z.device)
         weights[1 : 1 + len(chunk), 0] = torch.tensor([weight for _, weight in chunk], dtype=z.dtype)
         if bool((weights == 1).all()):
             return said
         if emphasis == "comfy":
-            empty = self._encoded([]).states
+            empty = self.said([[]])[0].states
             return replace(said, states=empty + weights * (z - empty))
         weighted = weights * z
         before, after = z.float().mean(), weighted.float().mean()
         restored = emphasis == "original" and min(before.abs(), after.abs()) > ROUNDING * weighted.float().abs().mean()
         return replace(said, states=weighted * (before / after).to(z.dtype) if restored else weighted)
-
-    def _encoded(self, tokens: list[int]) -> Encoding:
-        """What the encoder says of one chunk; each is read alone, so that no other can change it."""
-        read = [self.tokenizer.bos_token_id, *tokens[: self._length], self.tokenizer.eos_token_id]
-        filled = read + [self.tokenizer.pad_token_id] * (self._length + 2 - len(read))
-        place = self.encoder.device
-        masked = getattr(self.encoder.config, "use_attention_mask", False)
-        mask = torch.tensor([[1] * len(read) + [0] * (len(filled) - len(read))], device=place) if masked else None
-        said = self.encoder(torch.tensor([filled], device=place), attention_mask=mask, output_hidden_states=self.penultimate)
-        states = said.hidden_states[-2] if self.penultimate else said.last_hidden_state
-        pooled = getattr(said, "text_embeds", None)
-        return Encoding(states[0], None if pooled is None else pooled[0])
 
 
 def _tokens(units: Sequence[Unit]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -51,10 +52,10 @@ class Learner(nn.Module):
             encoder.get_input_embeddings().register_forward_hook(partial(_put, numbers, rows))
 
     def forward(self, texts: Sequence[str]) -> list[Encoding]:
-        """What the encoders say of texts that hold the token."""
-        said = [_said(reader, texts) for reader in self._readers]
-        states, pooled = torch.cat([states for states, _ in said], -1), said[-1][1]
-        return [Encoding(states[i], None if pooled is None else pooled[i]) for i in range(len(texts))]
+        """What the encoders say of texts that hold the token, of the first chunk of each."""
+        chunks = [self._readers[0].chunks([[(text, 1.0)]])[0] for text in texts]
+        said = [reader.said([[token for token, _ in chunk] for chunk in chunks]) for reader in self._readers]
+        return [replace(parts[-1], states=torch.cat([one.states for one in parts], -1)) for parts in zip(*said, strict=True)]
 
     def predict(self, noisy: Tensor, timesteps: Tensor, texts: Sequence[str]) -> Tensor:
         """What the denoiser predicts for noisy latents (n, channels, height, width) under these texts."""
@@ -91,15 +92,3 @@ def _put(numbers: Sequence[int], rows: Tensor, _: nn.Module, asked: tuple[Tensor
     for number, row in zip(numbers, rows, strict=True):
         found = torch.where((asked[0] == number)[..., None], row.to(found.dtype), found)
     return found
-
-
-def _said(reader: ClipTexts, texts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
-    """States (texts, tokens, width), and what is pooled, (texts, width), where an encoder pools."""
-    words, encoder = reader.tokenizer, reader.encoder
-    given = words(
-        list(texts), padding="max_length", max_length=words.model_max_length, truncation=True, return_tensors="pt"
-    ).to(encoder.device)
-    mask = given.attention_mask if getattr(encoder.config, "use_attention_mask", False) else None
-    said = encoder(given.input_ids, attention_mask=mask, output_hidden_states=reader.penultimate)
-    states = said.hidden_states[-2] if reader.penultimate else said.last_hidden_state
-    return states, getattr(said, "text_embeds", None)
