@@ -283,6 +283,13 @@ class TestEveryRule:
         for index, recipe in enumerate(mixed):
             torch.testing.assert_close(studio.generate(recipe).latents, together[index], rtol=0, atol=1e-3)
 
+    def test_every_text_is_encoded_once(self, studio, rule: str) -> None:
+        read: list[int] = []
+        counting = studio.denoiser.text_encoder.register_forward_hook(lambda *_: read.append(1))
+        studio.generate(BASE.replace(rule=rule, prompt=f"a text for {rule}", negative=f"another for {rule}", nothing="dropped"))
+        counting.remove()
+        assert len(read) <= 3  # those two, and the empty one
+
     def test_a_negative_is_heard_by_weight_and_window(self, studio, rule: str) -> None:
         full, weak, late = (Negative("mustache", weight, start) for weight, start in ((1.0, 0.0), (0.4, 0.0), (1.0, 0.15)))
         made = [studio.generate(BASE.replace(rule=rule, negative=one)) for one in (full, weak, late, ())]
@@ -384,6 +391,11 @@ class TestBelowZero:
         )
         torch.testing.assert_close(written.latents, flipped.latents, rtol=0, atol=1e-5)
         assert not torch.equal(written.latents, studio.generate(BASE).latents)
+
+    def test_a_flipped_word_weighs_as_emphasis_says(self, studio) -> None:
+        given = BASE.replace(rule="vsf", negative="(mustache:1.5)")
+        one, other = (studio.generate(given.replace(emphasis=kind)).latents for kind in ("original", "comfy"))
+        assert not torch.equal(one, other)
 
     def test_in_a_negative_it_counts_for_the_word(self, studio) -> None:
         one, other = (studio.generate(BASE.replace(negative=text)).latents for text in ("glasses (hat:-1)", "glasses"))

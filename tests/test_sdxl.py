@@ -286,7 +286,7 @@ class TestInside:
 
     def test_words_below_zero_are_read_by_both_encoders(self, xl) -> None:
         ids = xl.denoiser.tokenizer("mustache", add_special_tokens=False).input_ids
-        torch.testing.assert_close(xl.denoiser._words(Words("mustache")), by_hand(xl, ids)[0][1 : 1 + len(ids)])
+        torch.testing.assert_close(xl.denoiser._encoding(Words("mustache"), 1).words, by_hand(xl, ids)[0][1 : 1 + len(ids)])
         made = xl.generate(BASE.replace(prompt="portrait of a man (mustache:-1)"))
         assert not torch.equal(made.latents, xl.generate(BASE).latents)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -18,14 +19,25 @@ Unit = list[tuple[int, float]]  # tokens that stay together, each with its weigh
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """What is said of a text: `states` (tokens, width), and by some `pooled` (width,), of its first chunk as a whole."""
+    """What is said of a text: `states` (tokens, width), and by some `pooled` (width,), of its first chunk as a whole.
+
+    `lengths` are the numbers of tokens that its chunks have between start and end, one for each.
+    """
 
     states: Tensor
     pooled: Tensor | None = None
+    lengths: tuple[int, ...] = ()
+
+    @cached_property
+    def words(self) -> Tensor:
+        """What is said of the words themselves, (tokens, width): without the start, the end and what fills up."""
+        chunks = self.states.unflatten(0, (len(self.lengths), -1))
+        return torch.cat([chunk[1 : 1 + length] for chunk, length in zip(chunks, self.lengths, strict=True)])
 
     def zeros(self) -> Encoding:
         """Zeros in the place of all that is said."""
-        return Encoding(torch.zeros_like(self.states), None if self.pooled is None else torch.zeros_like(self.pooled))
+        pooled = None if self.pooled is None else torch.zeros_like(self.pooled)
+        return replace(self, states=torch.zeros_like(self.states), pooled=pooled)
 
     def dropped(self) -> Encoding:
         """The start token alone; as a whole nothing was read, which is zeros."""

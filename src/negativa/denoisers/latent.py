@@ -144,7 +144,7 @@ class LatentDiffusion(Reading):
         return Company(
             own=own,
             others=[self._told([self._encoding(one, room) for one in column]) for column in columns],
-            words=[[self._words(condition) for condition, _ in row] for row in read],
+            words=[[self._encoding(condition, room).words for condition, _ in row] for row in read],
             weights=torch.tensor([[weight for _, weight in row] for row in read], device=self.device).T,
             size=size,
             pictures=pictures,

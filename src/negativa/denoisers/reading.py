@@ -7,17 +7,16 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Final
 
-import torch
-from torch import Tensor
 from transformers import CLIPTokenizer
 
 from negativa.denoisers.embeddings import Shelf
 from negativa.denoisers.encoding import Encoding, Texts
-from negativa.denoisers.loras import Acting, Loras
+from negativa.denoisers.kept import Kept, bytes_of
+from negativa.denoisers.loras import Loras
 from negativa.plain.conditions import Condition, Nothing, Words, text_of
 
 TOKEN: Final = re.compile(r"<[^<>\s]+>")  # as learned tokens are written
-REMEMBERED: Final = 1024  # distinct texts whose encodings are kept
+KEPT: Final = 2**28  # bytes of encodings that are kept
 
 
 @dataclass(kw_only=True)
@@ -28,7 +27,7 @@ class Reading(ABC):
     shelf: Shelf = field(default_factory=Shelf)
     loras: Loras = field(init=False, repr=False)
     _shelves: dict[tuple[str, ...], Shelf] = field(default_factory=dict, repr=False)
-    _encodings: dict[tuple[Words | Nothing, int, Acting], Encoding] = field(default_factory=dict, repr=False)
+    _encodings: Kept[Encoding] = field(default_factory=lambda: Kept(KEPT, lambda one: bytes_of(one.states)), repr=False)
 
     @abstractmethod
     def read_by(self) -> Texts:
@@ -80,12 +79,7 @@ class Reading(ABC):
 
     def _encoding(self, condition: Condition, room: int) -> Encoding:
         text = text_of(condition)
-        key = text, room, self.loras.on_texts
-        if key not in self._encodings:
-            if len(self._encodings) >= REMEMBERED:
-                del self._encodings[next(iter(self._encodings))]
-            self._encodings[key] = self._encode(text, room)
-        return self._encodings[key]
+        return self._encodings.get((text, room, self.loras.on_texts), lambda: self._encode(text, room))
 
     def _encode(self, text: Words | Nothing, room: int) -> Encoding:
         match text:
@@ -95,10 +89,3 @@ class Reading(ABC):
                 empty = self._texts.encoding([], "original", room)
                 return {"empty": empty, "dropped": empty.dropped(), "zeros": empty.zeros()}[kind]
         raise TypeError(text)
-
-    def _words(self, condition: Condition) -> Tensor:
-        """What the encoder says of the words themselves, (tokens, width): without the start, the end and what fills up."""
-        text = text_of(condition)
-        read = self._texts.chunks(self._written(text)) if isinstance(text, Words) else [[]]
-        states = self._texts.encoding(read, "original", 0).states.unflatten(0, (len(read), -1))
-        return torch.cat([chunk[1 : 1 + len(tokens)] for chunk, tokens in zip(states, read, strict=True)])

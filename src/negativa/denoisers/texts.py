@@ -47,7 +47,7 @@ class ClipTexts:
         """What the encoder says of `room` chunks; the empty text stands in those that are left over."""
         filled = [*chunks, *([[]] * (room - len(chunks)))]
         said = [self._weighted(chunk, emphasis) for chunk in filled]
-        return Encoding(torch.cat([one.states for one in said]), said[0].pooled)
+        return Encoding(torch.cat([one.states for one in said]), said[0].pooled, tuple(map(len, filled)))
 
     def said(self, chunks: Sequence[Sequence[int]]) -> list[Encoding]:
         """What the encoder says of the tokens of each chunk, all in one call, without weights; with gradients."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from negativa.denoisers.adapters.adapter import Adapter, fit
 from negativa.denoisers.adapters.encoder import Encoder, width_of
 from negativa.denoisers.adapters.files import Checkpoint, Kind, read
+from negativa.denoisers.kept import Kept, bytes_of
 from negativa.errors import InputError
 from negativa.plain.images import Blank, Image
 
@@ -22,7 +23,7 @@ Given = Place | Mapping[str, Place] | Sequence[Place]
 OWN: Final = "ip_adapter"  # where a model's folder keeps its own
 BESIDE: Final = ("image_encoder", "../image_encoder", "../models/image_encoder", "../clip")  # from an adapter's folder
 INSIDE: Final = ("image_encoder", "clip")  # of a model's folder
-REMEMBERED: Final = 1024  # pictures whose tokens are kept
+KEPT: Final = 2**28  # bytes of pictures' tokens that are kept
 
 
 class Adapters(Mapping[str, Adapter]):
@@ -54,7 +55,7 @@ class Adapters(Mapping[str, Adapter]):
             self._sources.setdefault(path.stem, path)
         self._fitted: dict[str, Adapter] = {}
         self._encoders: dict[Path, Encoder] = {}
-        self._tokens: dict[tuple[str, str], Tensor] = {}
+        self._tokens = Kept[Tensor](KEPT, bytes_of)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sources)
@@ -73,14 +74,13 @@ class Adapters(Mapping[str, Adapter]):
 
     def tokens(self, picture: Image | Blank) -> Tensor:
         """What its adapter makes of a picture, or of none: (tokens, width). Raises `InputError` if it cannot be read."""
-        key = picture.adapter, picture.kind if isinstance(picture, Blank) else picture.digest
-        if key not in self._tokens:
+
+        def made() -> Tensor:
             adapter = self[picture.adapter]
             seen = self._face(picture, adapter) if adapter.kind == "face" else self._seen(picture, adapter)
-            if len(self._tokens) >= REMEMBERED:
-                del self._tokens[next(iter(self._tokens))]
-            self._tokens[key] = adapter.projection(seen)[0]
-        return self._tokens[key]
+            return adapter.projection(seen)[0]
+
+        return self._tokens.get((picture.adapter, picture.kind if isinstance(picture, Blank) else picture.digest), made)
 
     def _seen(self, picture: Image | Blank, adapter: Adapter) -> Tensor:
         """What the image encoder says of a picture, or of none."""
