@@ -121,3 +121,14 @@ def test_of_pure_noise_a_ten_thousandth_counts_as_the_picture() -> None:
     for flow in (False, True):
         now = Moment(0, 10, alpha=0.0, sigma=1.0, flow=flow)
         torch.testing.assert_close(to_x0(noise, latents, now, "noise"), (latents - noise) * 1e4)
+
+
+@pytest.mark.parametrize(
+    "given", [{"rule": "sld"}, {"rule": "sega"}, {"rule": "ccfg"}, {"rule": "crg"}, {"wrappers": ("reuse:every=1",)}]
+)
+def test_rules_that_work_on_noise_are_heard_where_there_is_nothing_else(given: dict[str, Any]) -> None:
+    """At the first step of a flow alpha is 0, and without a negative these are cfg."""
+    studio, recipe = Studio(flow(MATCHED)), Recipe("a", seed=6, steps=2, scale=2.5, sampler="euler")
+    torch.testing.assert_close(
+        studio.generate(recipe.replace(**given)).latents, studio.generate(recipe).latents, rtol=0, atol=1e-2
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -409,6 +410,14 @@ class TestConceptRemoval:
                 earlier[i] += (1 - kept) / (2 * kept * now.sigma**2) * h
             close(guided(rule, values, now, memory), u + 5 * (corrected - u), 2e-4)
         assert (earlier != 0).all()
+
+    def test_on_a_flow_the_signs_count_as_much(self) -> None:
+        rule, memory, flowing = ConceptRemoval(5.0, tau=-0.3), {}, {}
+        for step in range(6):
+            now, values = at(step), drawn(step)
+            share = 1 / (now.alpha + now.sigma)
+            flow = replace(now, alpha=now.alpha * share, sigma=now.sigma * share, flow=True)
+            close(guided(rule, values, flow, flowing), guided(rule, values, now, memory))
 
     def test_strength_one_meets_the_threshold_and_no_more(self) -> None:
         values = drawn(12)

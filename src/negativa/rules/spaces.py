@@ -5,7 +5,8 @@
     p, q = 1, 1                         on the straight path of a flow, where alpha + sigma = 1
 
 Salimans & Ho 2022, arXiv 2202.00512, appendix D; Liu, Gong & Liu 2022, arXiv 2209.03003, equation 1, whose time runs the
-other way. At alpha 0 noise says nothing about x0; a prediction of the noise is then taken as if alpha were `LEAST`.
+other way. At alpha 0 noise says nothing about x0, at sigma 0 nothing shows of the noise: either counts as `LEAST` at
+least, there and back, so that what is said in another space can be said back.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ LEAST: Final = 1e-4
 
 def to_x0(prediction: Any, latents: Any, moment: Moment, space: Space) -> Any:
     """The clean latents that a prediction of `space` means, given the noisy ones."""
-    alpha, sigma, (p, _) = moment.alpha, moment.sigma, _path(moment)
+    alpha, sigma, (p, _) = *_levels(moment), _path(moment)
     if space == "noise":
-        return (latents - sigma * prediction) / max(alpha, LEAST)
+        return (latents - sigma * prediction) / alpha
     return p * latents - sigma * prediction if space == "velocity" else prediction
 
 
 def from_x0(x0: Any, latents: Any, moment: Moment, space: Space) -> Any:
     """The prediction of `space` that means these clean latents, given the noisy ones."""
-    alpha, sigma, (p, _) = moment.alpha, moment.sigma, _path(moment)
+    alpha, sigma, (p, _) = *_levels(moment), _path(moment)
     if space == "noise":
-        return (latents - alpha * x0) / max(sigma, LEAST)
-    return (p * latents - x0) / max(sigma, LEAST) if space == "velocity" else x0
+        return (latents - alpha * x0) / sigma
+    return (p * latents - x0) / sigma if space == "velocity" else x0
 
 
 def convert(prediction: Any, latents: Any, moment: Moment, source: Space, target: Space) -> Any:
@@ -39,10 +40,10 @@ def convert(prediction: Any, latents: Any, moment: Moment, source: Space, target
     if source == target or "any" in (source, target):
         return prediction
     if {source, target} == {"noise", "velocity"}:  # the shorter way, which keeps more digits
-        alpha, (_, q) = moment.alpha, _path(moment)
+        alpha, (_, q) = _levels(moment)[0], _path(moment)
         if source == "velocity":
             return alpha * prediction + q * latents
-        return (prediction - q * latents) / max(alpha, LEAST)
+        return (prediction - q * latents) / alpha
     return from_x0(to_x0(prediction, latents, moment, source), latents, moment, target)
 
 
@@ -55,6 +56,11 @@ def combine_in(space: Space, rule: Rule, predictions: Predictions, moment: Momen
     given = {name: convert(predictions[name], latents, moment, space, rule.space) for name in names}
     guided = rule.combine(given | {LATENTS: latents}, moment, memory)
     return convert(guided, latents, moment, rule.space, space)
+
+
+def _levels(moment: Moment) -> tuple[float, float]:
+    """Alpha and sigma, neither of them 0."""
+    return max(moment.alpha, LEAST), max(moment.sigma, LEAST)
 
 
 def _path(moment: Moment) -> tuple[float, float]:
