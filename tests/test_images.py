@@ -262,6 +262,10 @@ class TestPasses:
             looking = [isinstance(ask.passes["positive"].condition, Shown) for ask in asks(recipe)]
             assert looking == [True] * 5 + [False] * 5
 
+    def test_steps_that_a_wrapper_spares_look_as_the_others_do(self) -> None:
+        recipe = BASE.replace(negative=AWAY, wrappers=("reuse:every=2",))
+        assert len({read_by(recipe, "positive", step) for step in range(10)}) == 1
+
     def test_a_rule_is_told_weight_1_and_replaces_nothing(self) -> None:
         recipe = BASE.replace(negative=Negative(AWAY, 0.3))
         assert set(asks(recipe)[0].passes) == {"positive", "negative 0"} and asks(recipe)[0].moment.negatives[0].weight == 1

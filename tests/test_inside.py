@@ -499,3 +499,8 @@ def test_layers_are_skipped_in_early_steps_alone() -> None:
     rule, now = RULES["slg"](3.0), [Moment(step, 100) for step in range(100)]
     assert [one.step for one in now if "worse" in rule.passes(one)] == [*range(1, 20)]
     assert [one.step for one in now if rule.patches(one)] == [*range(1, 20)]
+
+
+def test_where_no_step_lies_among_them_that_is_said(studio) -> None:
+    said = [" ".join(studio.generate(BASE.replace(rule="slg", steps=steps)).receipt.notices) for steps in (4, 6)]
+    assert ["'slg' moves away from nothing worse at any step" in one for one in said] == [True, False]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -131,6 +132,20 @@ class TestClauses:
         first, second = (self.ends(studio, prompt=text, negative="house") for text in ("man", "hat"))
         base = self.ends(studio, prompt="house", rule="none")
         close(together, base + 0.7 * (first - base) + 0.8 * (second - base))
+
+    @pytest.mark.parametrize(
+        "change", [{"scale": 1.0}, {"rule": "none"}, {"window": (0, 0)}, {"wrappers": ("interval:low=1e5:high=1e6",)}]
+    )
+    def test_where_no_negative_acts_it_is_measured_from_nothing(self, studio, change: dict[str, Any]) -> None:
+        recipe = BASE.replace(prompt="man AND hat", **change)
+        alone, made = studio.generate(recipe), studio.generate(recipe.replace(negative="house"))
+        assert torch.equal(alone.latents, made.latents) and alone.receipt.rows_asked == made.receipt.rows_asked
+        assert "the negative 'house' has no effect" in " ".join(made.receipt.notices)
+
+    def test_a_rule_from_nothing_adds_its_clauses_to_nothing(self, studio) -> None:
+        together = self.ends(studio, prompt="man:0.7 AND hat:0.8", negative="house", rule="composable", scale=2.0)
+        first, second, away, u = (self.ends(studio, prompt=text, rule="none") for text in ("man", "hat", "house", ""))
+        close(together, u + 2 * (0.7 * (first - u) + 0.8 * (second - u)) - 2 * (away - u))
 
     def test_in_a_negative_it_is_measured_from_nothing(self, studio) -> None:
         together = studio.generate(BASE.replace(negative="glasses AND hat:0.5"))

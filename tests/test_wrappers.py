@@ -97,9 +97,15 @@ class TestInterval:
         assert Interval(ClassifierFree(5.0), 1.0, 2.0).passes(now) == (POSITIVE,)
         assert Interval(ClassifierFree(5.0), 0.5, 1.0).passes(now) == (POSITIVE, "negative 0")
 
-    def test_pure_noise_is_outside_and_an_unknown_level_inside(self) -> None:
-        assert Interval(ClassifierFree(5.0)).passes(Moment(0, 10, ONE, alpha=0.0, sigma=1.0)) == (POSITIVE,)
-        assert Interval(ClassifierFree(5.0)).passes(Moment(0, 10, ONE)) == (POSITIVE, "negative 0")
+    @pytest.mark.parametrize(("alpha", "sigma"), [(0.0, 1.0), (1.0, 0.0)])
+    def test_pure_noise_is_outside_and_so_is_none_at_all(self, alpha: float, sigma: float) -> None:
+        assert Interval(ClassifierFree(5.0)).passes(Moment(0, 10, ONE, alpha=alpha, sigma=sigma)) == (POSITIVE,)
+
+    def test_where_no_step_lies_inside_that_is_said(self) -> None:
+        never = Recipe("north", steps=10, scale=3.0, wrappers=("interval:low=1e5:high=1e6",))
+        made = [negativa.load("exact").generate(one) for one in (never, never.replace(negative="south"))]
+        assert ["at no step does the rule guide away" in " ".join(one.receipt.notices) for one in made] == [True, True]
+        assert "the negative 'south' has no effect: the rule 'cfg' does not hear it" in " ".join(made[1].receipt.notices)
 
     @pytest.mark.parametrize("ends", [(2.0, 1.0), (-1.0, 1.0), (math.nan, 1.0)])
     def test_ends_out_of_order_are_refused(self, ends) -> None:
@@ -280,6 +286,20 @@ class TestAdaptive:
         assert memory[IDLE] == self.rule.passes(moment()) != self.rule.passes(moment(ONE))
         guided = self.rule.combine(values, moment(ONE), memory)
         assert torch.equal(guided, ClassifierFree(5.0).combine(values, moment(ONE), {}))
+
+    def test_a_rule_that_spares_its_passes_stays_idle_in_between(self) -> None:
+        values, memory, rule = drawn(), {}, Adaptive(Reuse(ClassifierFree(5.0), 2.0))
+        rule.combine(values, moment(ONE, 0), memory)
+        values["negative 0"] = values[POSITIVE] + 0.01 * values[NOTHING]
+        rule.combine(values, moment(ONE, 2), memory)
+        assert memory[IDLE] == rule.passes(moment(ONE, 2))
+        assert all(rule.combine(values, moment(ONE, step), memory) is values[POSITIVE] for step in range(3, 10))
+
+    @pytest.mark.parametrize("text", ["[north:east:0.5]", "north"])
+    def test_a_negative_whose_words_change_is_heard(self, text: str) -> None:
+        recipe = Recipe("west", text, steps=10, scale=3.0, wrappers=("adaptive:bar=-1",))  # idle after every step that asks
+        made = negativa.load("exact").generate(recipe)
+        assert made.receipt.rows_asked == 10 + (2 if "[" in text else 1)
 
     def test_wrapped_again_it_needs_the_positive_only(self) -> None:
         values, memory, now = drawn(), {}, moment(ONE)

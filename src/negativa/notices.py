@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     """Sentences about what in a recipe has no effect on this model, or is cut."""
-    asked, named = asked_of(recipe), passes_of(recipe)
+    asked, named = asked_of(recipe, denoiser.scheduler), passes_of(recipe)
     pictures = any(images_of(one) for passes in asked.values() for one in passes)
     said: list[str] = []
     for i, one in enumerate(recipe.negative):
@@ -48,8 +48,16 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     said += said_of_texts(recipe.prompt, [one.text for one in recipe.negative if one.text])
     if recipe.weaker is not None and WEAKER not in asked:
         said.append(f"weaker: the rule {recipe.rule!r} moves away from no other model; {recipe.weaker!r} has no effect")
+    if (worse := getattr(rules.kind_of(recipe), "worse", None)) and worse not in asked:
+        said.append(
+            f"the rule {recipe.rule!r} moves away from nothing worse at any step, as its scale, knobs and wrappers stand"
+        )
     if not rules.has_scale(recipe):
         said += [f"the rule {recipe.rule!r} has no scale: {what} has no effect" for what in _scaling(recipe)]
+    elif set(asked) == {POSITIVE} and recipe.scale != 1:
+        said.append(
+            "the scale has no effect: at no step does the rule guide away from anything, as its knobs and wrappers stand"
+        )
     elif named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative and not pictures:
         said.append("the prompt is empty and there is no negative: the scale has no effect")
     return tuple(said)

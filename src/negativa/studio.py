@@ -123,8 +123,8 @@ class Studio:
         own = {"model": mine.name, "scale": scale, "nothing": mine.nothing, "width": mine.size, "height": mine.size}
         own["emphasis"] = EMPHASIS[recipe.syntax]
         recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
-        self._networks.check(recipe)
         self._check_steps(recipe.sampler, recipe.steps)
+        self._networks.check(recipe)
         for field in ("width", "height"):
             if (value := getattr(recipe, field)) % factor:
                 raise InputError(f"{field}: {value} was given; allowed: multiples of {factor}")
@@ -165,7 +165,7 @@ class Studio:
 
     def _adapters(self, recipe: Recipe) -> dict[str, str]:
         """The adapters that a recipe's images were read through, with the hashes of their files."""
-        passes = (one for passes in asked_of(recipe).values() for one in passes if one.model is None)
+        passes = (one for passes in asked_of(recipe, self.denoiser.scheduler).values() for one in passes if one.model is None)
         names = dict.fromkeys(image.adapter for one in passes for image in images_of(one))
         return {name: self.denoiser.adapters[name].hash for name in names}
 

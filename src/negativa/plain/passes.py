@@ -68,7 +68,7 @@ class Moment:
     A sampler that asks twice in a step has `evaluation` 0, then 1. The latents that the network sees are `alpha` times
     the clean ones plus `sigma` times unit noise, alpha^2 + sigma^2 = 1, or alpha + sigma = 1 on the straight path of a
     `flow`; `timestep` is the share (0 to 1) of the way from clean to noise; `after` is alpha and sigma at the end of the
-    step. Before a walk begins they are not known, and stand as if there were no noise.
+    step.
     """
 
     step: int

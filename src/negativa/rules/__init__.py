@@ -89,8 +89,7 @@ def build(recipe: Recipe) -> Rule:
     A knob that is given counts before the preset's. Raises `InputError` for an unknown rule, preset, knob or wrapper, and
     for a value out of range.
     """
-    name, colon, preset = recipe.rule.partition(":")
-    kind = _known("rule", name, RULES)
+    kind, (name, colon, preset) = kind_of(recipe), recipe.rule.partition(":")
     presets, known = getattr(kind, "PRESETS", {}), knobs_of(kind)
     if colon and preset not in presets:
         raise InputError(f"rule: {name!r} has no preset {preset!r}; {nearest(preset, presets) if presets else 'it has none'}")
@@ -112,9 +111,14 @@ def build(recipe: Recipe) -> Rule:
     return rule if (start, stop) == (0, 1) else Window(rule, start, stop)
 
 
+def kind_of(recipe: Recipe) -> type:
+    """The class of the rule that a recipe names. Raises `InputError` for an unknown rule."""
+    return _known("rule", recipe.rule.partition(":")[0], RULES)
+
+
 def has_scale(recipe: Recipe) -> bool:
     """Whether the rule that a recipe names reads a scale. Raises `InputError` for an unknown rule."""
-    return "scale" in _known("rule", recipe.rule.partition(":")[0], RULES).__dataclass_fields__
+    return "scale" in kind_of(recipe).__dataclass_fields__
 
 
 def _wrapped(rule: Rule, written: str) -> Rule:
@@ -172,5 +176,6 @@ __all__ = [
     "about",
     "build",
     "has_scale",
+    "kind_of",
     "space_of",
 ]

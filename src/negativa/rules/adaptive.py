@@ -2,10 +2,11 @@
 
     stop when cos(c, n) >= bar for every other pass n
 
-c is the prediction under the prompt. Castillo et al. 2023, arXiv 2312.12487, whose n is the prediction under nothing. From then
-on the prompt alone is asked for, until the rule wants other passes than those that were found idle: a negative whose window
-opens later is heard. Space: x0, where the paper measures the noise; but at high noise all predictions of it are nearly the
-noisy latents, and alike (on terrarium the cosine starts at 1.0000 and falls), while x0 then differs most, and last least.
+c is the prediction under the prompt. Castillo et al. 2023, arXiv 2312.12487, whose n is the prediction under nothing. From
+then on the prompt alone is asked for, until the rule wants other passes than those that were found idle: a negative whose
+window opens later, or whose words change, is heard. Space: x0, where the paper measures the noise; but at high noise all
+predictions of it are nearly the noisy latents, and alike (on terrarium the cosine starts at 1.0000 and falls), while x0 then
+differs most, and last least.
 Cost: that of the rule until the stop, 1 pass afterwards.
 """
 
@@ -34,8 +35,9 @@ class Adaptive(Wrapper):
 
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         c, names = predictions[POSITIVE], self.rule.passes(moment)
-        if memory.get(IDLE) == names:
+        if IDLE in memory and names in (memory[IDLE], (POSITIVE,)):  # a rule inside may spare its passes now and then
             return c
+        memory.pop(IDLE, None)
         guided = combine_in(self.space, self.rule, predictions, moment, memory)
         if len(names) > 1 and all(_cosine(c, predictions[name]) >= self.bar for name in names):
             memory[IDLE] = names

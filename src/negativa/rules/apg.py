@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from negativa.plain.knobs import knob
 from negativa.plain.passes import POSITIVE, Moment
-from negativa.rules.baseline import baseline, baseline_passes
+from negativa.rules.baseline import baseline, passes_from_baseline
 from negativa.rules.rule import Memory, Predictions, Space
 
 
@@ -32,9 +32,10 @@ class AdaptiveProjected:
     momentum: float = knob(-0.5, -0.99, 0.99, "How much of the last push is added; below zero it is taken off.")
 
     space: ClassVar[Space] = "x0"
+    from_baseline: ClassVar[bool] = True
 
     def passes(self, moment: Moment) -> tuple[str, ...]:
-        return (POSITIVE,) if self.scale == 1 else (POSITIVE, *baseline_passes(moment))
+        return passes_from_baseline(moment, self.scale)
 
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         c, s, eta, beta = predictions[POSITIVE], self.scale, self.parallel, self.momentum

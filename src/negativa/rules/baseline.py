@@ -29,6 +29,11 @@ def baseline(predictions: Predictions, moment: Moment) -> Any:
     return u + sum(negative.weight * (predictions[negative.name] - u) for negative in moment.negatives)
 
 
+def passes_from_baseline(moment: Moment, scale: float) -> tuple[str, ...]:
+    """The passes of a rule that moves from the baseline to the prompt; it says so by `from_baseline`."""
+    return (POSITIVE,) if scale == 1 else (POSITIVE, *baseline_passes(moment))
+
+
 def passes_from_nothing(moment: Moment, scale: float) -> tuple[str, ...]:
     """The passes of a rule that measures everything from nothing."""
     if scale == 1 and not moment.negatives:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from negativa.plain.conditions import inside
 from negativa.plain.knobs import knob
 from negativa.plain.passes import POSITIVE, Moment
-from negativa.rules.baseline import baseline, baseline_passes
+from negativa.rules.baseline import baseline, passes_from_baseline
 from negativa.rules.rule import Memory, Predictions, Space
 
 
@@ -30,10 +30,11 @@ class ZeroStar:
     zero_init: float = knob(0.0, 0.0, 1.0, "Share of the steps, from the first, that predict a velocity of zero.")
 
     space: ClassVar[Space] = "velocity"
+    from_baseline: ClassVar[bool] = True
     PRESETS: ClassVar[dict[str, dict[str, float]]] = {"flow": {"zero_init": 0.04}}
 
     def passes(self, moment: Moment) -> tuple[str, ...]:
-        return (POSITIVE,) if self.scale == 1 or self._zeroed(moment) else (POSITIVE, *baseline_passes(moment))
+        return (POSITIVE,) if self._zeroed(moment) else passes_from_baseline(moment, self.scale)
 
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         c, s = predictions[POSITIVE], self.scale

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from negativa.plain.knobs import knob
 from negativa.plain.passes import POSITIVE, Moment
-from negativa.rules.baseline import baseline, baseline_passes
+from negativa.rules.baseline import baseline, passes_from_baseline
 from negativa.rules.rule import Memory, Predictions, Space
 
 
@@ -28,9 +28,10 @@ class FrequencyDecoupled:
     low: float = knob(0.45, -10.0, 10.0, "Share of the push that low frequencies get; 1 is cfg.")
 
     space: ClassVar[Space] = "any"
+    from_baseline: ClassVar[bool] = True
 
     def passes(self, moment: Moment) -> tuple[str, ...]:
-        return (POSITIVE,) if self.scale == 1 else (POSITIVE, *baseline_passes(moment))
+        return passes_from_baseline(moment, self.scale)
 
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         c, s, share = predictions[POSITIVE], self.scale, self.low

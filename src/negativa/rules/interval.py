@@ -2,9 +2,9 @@
 
     the rule acts while low < sigma / alpha <= high
 
-sigma / alpha is how much noise there is beside the picture. Kynkäänniemi et al. 2024, arXiv 2404.07724; (0.28,
-5.42] is theirs for SDXL. A `Window` takes away the negatives only and counts steps; this takes away all guidance. A moment
-whose noise is not known yet (sigma 0) counts as inside. Space: that of the rule. Cost: 1 pass outside, that of the rule inside.
+sigma / alpha is how much noise there is beside the picture. Kynkäänniemi et al. 2024, arXiv 2404.07724; (0.28, 5.42] is
+theirs for SDXL. A `Window` takes away the negatives only and counts steps; this takes away all guidance. Space: that of the
+rule. Cost: 1 pass outside, that of the rule inside.
 """
 
 from __future__ import annotations
@@ -35,5 +35,4 @@ class Interval(Wrapper):
 
     def within(self, moment: Moment) -> tuple[Rule, Moment]:
         low, high = self.low * moment.alpha, self.high * moment.alpha  # not sigma / alpha: alpha may be 0
-        acts = moment.sigma == 0 or low < moment.sigma <= high
-        return self.rule if acts else ALONE, moment
+        return self.rule if low < moment.sigma <= high else ALONE, moment

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from negativa.plain.knobs import knob
 from negativa.plain.passes import POSITIVE, Moment
-from negativa.rules.baseline import baseline, baseline_passes
+from negativa.rules.baseline import baseline, passes_from_baseline
 from negativa.rules.rule import Memory, Predictions, Space
 
 
@@ -27,9 +27,10 @@ class MagnitudeAware:
     damping: float = knob(8.0, 0.0, 1000.0, "How fast a long push lowers the scale; 0 is cfg.")
 
     space: ClassVar[Space] = "velocity"
+    from_baseline: ClassVar[bool] = True
 
     def passes(self, moment: Moment) -> tuple[str, ...]:
-        return (POSITIVE,) if self.scale == 1 else (POSITIVE, *baseline_passes(moment))
+        return passes_from_baseline(moment, self.scale)
 
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         c, s, alpha = predictions[POSITIVE], self.scale, self.damping

@@ -2,10 +2,11 @@
 
     guided_i = c_i + d          d = guided_j - c_j, j the last step that asked: 0, k, 2k, ... rounded up, k = `every`
 
-c is the prediction under the prompt. FasterCache (Lv et al. 2024, arXiv 2410.19355) keeps what lies between the
-prediction under the prompt and the one under nothing, and weighs its frequencies anew; here the whole of what the rule added is
-kept as it is, so any rule and any number of negatives will do. A negative whose window opens between two such steps is heard
-from the next of them on. Space: noise. Cost: that of the rule at one step in `every`, 1 pass at the others.
+c is the prediction under the prompt. FasterCache (Lv et al. 2024, arXiv 2410.19355) keeps what lies between the prediction
+under the prompt and the one under nothing, and weighs its frequencies anew; here the whole of what the rule added is kept as
+it is, so any rule and any number of negatives will do. A negative whose window opens or closes between two such steps is
+heard, or no longer, from the next of them on. Space: noise. Cost: that of the rule at one step in `every`, 1 pass at the
+others.
 """
 
 from __future__ import annotations

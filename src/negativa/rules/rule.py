@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from negativa.plain.passes import Moment, Patch
@@ -17,7 +18,8 @@ Space = Literal["any", "noise", "x0", "velocity"]
 class Rule(Protocol):
     """Arithmetic on named predictions; a frozen dataclass whose fields are its scale and its knobs.
 
-    A rule that acts inside the network has `patches(moment)` too, see `patches_of`.
+    A rule that acts inside the network has `patches(moment)` too, see `patches_of`; one that moves away from a baseline which
+    the negatives move has `from_baseline`, see `start_of`.
 
     `space` is what it wants predictions to be of: the noise, the clean latents (x0), the velocity (alpha noise - sigma
     x0, on a flow's path noise - x0); or any of them, where the combination is affine with coefficients that sum to one.
@@ -34,6 +36,20 @@ class Rule(Protocol):
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         """The guided prediction, of the same shape; the inputs are left as they were."""
         ...
+
+
+def start_of(rule: Rule, moment: Moment) -> Moment:
+    """The moment as `baseline` must see it to give what a rule moves away from now: nothing, without any negative, for most."""
+    rule, seen = bare(rule, moment)
+    read = getattr(rule, "from_baseline", False) and all(one.name in rule.passes(seen) for one in seen.negatives)
+    return seen if read else replace(seen, negatives=())
+
+
+def bare(rule: Rule, moment: Moment) -> tuple[Rule, Moment]:
+    """The rule inside all wrappers as it stands at this moment, and the moment as it sees it."""
+    while within := getattr(rule, "within", None):
+        rule, moment = within(moment)
+    return rule, moment
 
 
 def patches_of(rule: Rule, moment: Moment) -> Mapping[str, Patch]:

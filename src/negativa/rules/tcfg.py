@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from negativa.plain.passes import POSITIVE, Moment
-from negativa.rules.baseline import baseline, baseline_passes
+from negativa.rules.baseline import baseline, passes_from_baseline
 from negativa.rules.rule import Memory, Predictions, Space
 
 
@@ -30,9 +30,10 @@ class Tangential:
     scale: float
 
     space: ClassVar[Space] = "noise"
+    from_baseline: ClassVar[bool] = True
 
     def passes(self, moment: Moment) -> tuple[str, ...]:
-        return (POSITIVE,) if self.scale == 1 else (POSITIVE, *baseline_passes(moment))
+        return passes_from_baseline(moment, self.scale)
 
     def combine(self, predictions: Predictions, moment: Moment, memory: Memory) -> Any:
         c, s = predictions[POSITIVE], self.scale

@@ -30,6 +30,7 @@ class Worse:
     share: float = knob(0.5, 0.0, 1.0, "Share of the worse version in what is moved away from; the rest is the negatives'.")
 
     space: ClassVar[Space] = "any"
+    from_baseline: ClassVar[bool] = True
     worse: ClassVar[str] = WORSE  # the name of the pass that gives the worse version
     patch: ClassVar[str | None] = None  # what makes it worse; its numbers are the rule's other knobs
 

@@ -52,7 +52,7 @@ class Networks:
 
     def check(self, recipe: Recipe) -> None:
         """Raise `InputError` for a pass, image or LoRA that the main network, or the weaker one's, cannot run or read."""
-        asked = asked_of(recipe)
+        asked = asked_of(recipe, self._main.scheduler)
         if WEAKER in asked and recipe.weaker is None:
             raise InputError(f"weaker: none was given; the rule {recipe.rule!r} needs a model to move away from")
         for field, words in texts_of(recipe):

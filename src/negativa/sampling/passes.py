@@ -5,13 +5,13 @@ Several clauses are a blend of predictions,
 
     c = b + sum_i w_i (c_i - b)
 
-where b is what a clause is measured from: nothing for a negative, what the negatives make of nothing for the prompt, as in
-AUTOMATIC1111's web UI. Parts of a weight below zero go into a patch.
+where b is what a clause is measured from: nothing for a negative; for the prompt what the rule moves away from (`start_of`),
+under cfg what the negatives make of nothing, as in AUTOMATIC1111's web UI. Parts of a weight below zero go into a patch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
@@ -53,18 +53,24 @@ def patched(named: Mapping[str, Blend], patches: Mapping[str, Patch]) -> dict[st
     return changed
 
 
-def asked(names: tuple[str, ...], named: Mapping[str, Blend], moment: Moment) -> dict[str, Pass]:
-    """The single passes behind names, those of blends numbered, and those that blends are measured from."""
-    found: dict[str, Pass] = {}
+def needed(names: Collection[str], named: Mapping[str, Blend], start: Moment) -> dict[str, Blend]:
+    """What stands behind names, and behind those that their blends are measured from."""
+    found: dict[str, Blend] = {}
     for name in names:
-        found |= {key: one for key, (one, _) in zip(_keys(name, named[name]), named[name], strict=True)}
+        found[name] = named[name]
         if not _whole(named[name]):
-            found |= asked(_measured_from(name, moment), named, moment)
+            found |= needed(_measured_from(name, start), named, start)
     return found
 
 
-def blended(name: str, named: Mapping[str, Blend], predictions: Mapping[str, Any], moment: Moment) -> Any:
-    """The prediction of a name, from those of its single passes."""
+def asked(names: Collection[str], named: Mapping[str, Blend], start: Moment) -> dict[str, Pass]:
+    """The single passes behind names, those of blends numbered, and those that blends are measured from."""
+    blends = needed(names, named, start).items()
+    return {key: one for name, blend in blends for key, (one, _) in zip(_keys(name, blend), blend, strict=True)}
+
+
+def blended(name: str, named: Mapping[str, Blend], predictions: Mapping[str, Any], start: Moment) -> Any:
+    """The prediction of a name, from those of its single passes; `start` is what the prompt's clauses are measured from."""
     blend = named[name]
     if len(blend) == 1 and blend[0][1] == 1:
         return predictions[name]
@@ -72,8 +78,8 @@ def blended(name: str, named: Mapping[str, Blend], predictions: Mapping[str, Any
     mixed = sum(weight * predictions[key] for key, (_, weight) in pairs)
     if _whole(blend):
         return mixed
-    from_ = {one: blended(one, named, predictions, moment) for one in _measured_from(name, moment)}
-    base = baseline(from_, moment) if name in OURS else from_[NOTHING]
+    from_ = {one: blended(one, named, predictions, start) for one in _measured_from(name, start)}
+    base = baseline(from_, start) if name in OURS else from_[NOTHING]
     return mixed + (1 - sum(weight for _, weight in blend)) * base
 
 
@@ -124,5 +130,5 @@ def _whole(blend: Blend) -> bool:
     return abs(sum(weight for _, weight in blend) - 1) < 1e-9
 
 
-def _measured_from(name: str, moment: Moment) -> tuple[str, ...]:
-    return baseline_passes(moment) if name in OURS else (NOTHING,)
+def _measured_from(name: str, start: Moment) -> tuple[str, ...]:
+    return baseline_passes(start) if name in OURS else (NOTHING,)

@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from negativa.errors import InputError, nearest
 from negativa.plain.samplers import SAMPLERS
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 #: What a model that is no flow predicts, in a scheduler's words and in ours.
 NATIVE: Final[dict[str, Space]] = {"epsilon": "noise", "v_prediction": "velocity", "sample": "x0"}
+
+
+class Level(NamedTuple):
+    """What a `Moment` says of noise."""
+
+    alpha: float
+    sigma: float
+    timestep: float
+    flow: bool
+    after: tuple[float, float]
 
 
 class Steps:
@@ -45,18 +55,23 @@ class Steps:
         scale = getattr(self._scheduler, "scale_model_input", None)
         return scale(latents, timestep) if scale else latents
 
-    def level(self, timestep: torch.Tensor) -> tuple[float, float, float]:
-        """How much signal and noise the network sees now, as in `Moment`, and the share of time; asked after `seen`."""
-        scheduler, share = self._scheduler, float(timestep) / self._scheduler.config.num_train_timesteps
+    def level(self, timestep: torch.Tensor) -> Level:
+        """How much noise there is now; asked after `seen`."""
+        share = float(timestep) / self._scheduler.config.num_train_timesteps
+        return Level(*self._now(timestep), share, self._flow, self._after(timestep))
+
+    def _now(self, timestep: torch.Tensor) -> tuple[float, float]:
+        """How much signal and noise the network sees."""
+        scheduler = self._scheduler
         if not hasattr(scheduler, "sigmas"):
-            return *_of_signal(float(scheduler.alphas_cumprod[int(timestep)])), share
+            return _of_signal(float(scheduler.alphas_cumprod[int(timestep)]))
         ratio = float(scheduler.sigmas[scheduler.step_index or 0])
         if not getattr(scheduler, "state_in_first_order", True) and hasattr(scheduler, "mid_point_sigma"):
             ratio = float(scheduler.mid_point_sigma)
-        return *self._of_ratio(ratio), share
+        return self._of_ratio(ratio)
 
-    def after(self, timestep: torch.Tensor) -> tuple[float, float]:
-        """How much signal and noise the latents hold after the step that this evaluation belongs to; asked after `seen`."""
+    def _after(self, timestep: torch.Tensor) -> tuple[float, float]:
+        """How much signal and noise the latents hold after the step that this evaluation belongs to."""
         scheduler = self._scheduler
         if hasattr(scheduler, "sigmas"):
             return self._of_ratio(float(scheduler.sigmas[(scheduler.step_index or 0) + 1]))
@@ -75,6 +90,22 @@ class Steps:
         """The latents after a step along a prediction; step noise comes from the image's own stream."""
         chance = {"generator": self._generator} if self._takes_generator else {}
         return self._scheduler.step(prediction, timestep, latents, **chance, return_dict=False)[0]
+
+
+def levels(name: str, config: Mapping[str, Any], steps: int) -> tuple[Level, ...]:
+    """How much noise there is at each evaluation of the network in so many steps of a sampler, whatever the image."""
+    return _levels(name, json.dumps(dict(config)), steps)
+
+
+@lru_cache(maxsize=64)
+def _levels(name: str, config: str, count: int) -> tuple[Level, ...]:
+    steps, found = Steps(name, json.loads(config), count, noise.stream(0)), list[Level]()
+    latents = steps.first(noise.start(noise.stream(0), (1, 1, 1)))
+    for timestep in steps.timesteps:
+        seen = steps.seen(latents, timestep)
+        found.append(steps.level(timestep))
+        latents = steps.step(seen, timestep, latents)
+    return tuple(found)
 
 
 def check_steps(name: str, config: Mapping[str, Any], steps: int) -> None:

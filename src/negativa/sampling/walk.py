@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -12,15 +12,15 @@ from negativa.plain.conditions import Shown, Words
 from negativa.plain.images import Blank, Image
 from negativa.plain.passes import LATENTS, POSITIVE, Active, Moment, Pass, Patch, negative
 from negativa.plain.recipe import Recipe
-from negativa.plain.samplers import SAMPLERS, evaluations
+from negativa.plain.samplers import SAMPLERS
 from negativa.rules import build
 from negativa.rules.adaptive import IDLE
-from negativa.rules.rule import Rule, patches_of
+from negativa.rules.rule import Rule, bare, patches_of, start_of
 from negativa.rules.spaces import convert
 from negativa.sampling import noise
-from negativa.sampling.passes import Blend, asked, blended, is_scheduled_at_all, passes_of, patched
+from negativa.sampling.passes import Blend, asked, blended, is_scheduled_at_all, needed, passes_of, patched
 from negativa.sampling.pictures import pictured
-from negativa.sampling.steps import Steps, is_flow, predicts
+from negativa.sampling.steps import Level, Steps, levels, predicts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,61 +47,70 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any],
     A sampler that asks twice in a step gets the rule twice, at the same step of the window; what the rule remembers
     moves on at the first of the two only, so that memory counts steps, whatever the sampler.
     """
-    rule, flow = build(recipe), is_flow(config)
+    rule = build(recipe)
     native = predicts(config)
     generator = noise.stream(recipe.seed)
-    start = noise.start(generator, shape)
+    first = noise.start(generator, shape)
     steps = Steps(recipe.sampler, config, recipe.steps, generator)
-    latents = steps.first(start)
+    latents = steps.first(first)
     memory: dict[str, Any] = {}
-    for moment, timestep in zip(moments(recipe), steps.timesteps, strict=True):
+    idle: dict[tuple[str, ...], tuple[Blend, ...]] = {}  # what stood behind the passes last asked for, by their names
+    for moment, timestep in zip(moments(recipe, levels(recipe.sampler, config, recipe.steps)), steps.timesteps, strict=True):
         seen = steps.seen(latents, timestep)
-        alpha, sigma, share = steps.level(timestep)
-        moment = replace(moment, alpha=alpha, sigma=sigma, timestep=share, flow=flow, after=steps.after(timestep))
         named, patches = passes_at(recipe, rule, moment)
         passes = patched(named, patches)
-        wanted = rule.passes(moment)
-        needed = (POSITIVE,) if memory.get(IDLE) == wanted else wanted
-        single = {name: replace(one, room=room) for name, one in asked(needed, passes, moment).items()}
+        wanted, start = rule.passes(moment), start_of(rule, moment)
+        blends = tuple(passes[name] for name in wanted)
+        if memory.get(IDLE) == wanted and idle[wanted] != blends:
+            del memory[IDLE]  # the same names, but other words or pictures behind them
+        idle[wanted] = blends
+        read = (POSITIVE,) if memory.get(IDLE) == wanted else wanted
+        single = {name: replace(one, room=room) for name, one in asked(read, passes, start).items()}
         answers = yield Ask(seen[0], float(timestep), single, moment)
         remembered = memory if moment.evaluation == 0 else dict(memory)
-        predictions = {name: blended(name, passes, answers, moment) for name in needed}
+        predictions = {name: blended(name, passes, answers, start) for name in read}
         given = {name: convert(one, seen[0], moment, native, rule.space) for name, one in predictions.items()}
         guided = rule.combine(given | {LATENTS: seen[0]}, moment, remembered)
         latents = steps.step(convert(guided, seen[0], moment, rule.space, native)[None], timestep, latents)
     return latents[0]
 
 
-def moments(recipe: Recipe) -> Iterator[Moment]:
-    """The moments of a walk, one for each evaluation of the network; timesteps are left to the sampler."""
+def moments(recipe: Recipe, noise: Sequence[Level]) -> Iterator[Moment]:
+    """The moments of a walk, one for each evaluation of the network, with how much `noise` there is."""
     each = SAMPLERS[recipe.sampler].evaluations
-    for i in range(evaluations(recipe.sampler, recipe.steps)):
+    for i, level in enumerate(noise):
         step = i // each
         acting = [(j, one) for j, one in enumerate(recipe.negative) if one.acts_at(step, recipe.steps)]
         active = tuple(Active(negative(j), 1.0 if isinstance(one.condition, Image) else one.weight) for j, one in acting)
-        yield Moment(step, recipe.steps, active, evaluation=i % each)
+        yield Moment(step, recipe.steps, active, i % each, *level)
 
 
 def passes_at(recipe: Recipe, rule: Rule, moment: Moment) -> tuple[dict[str, Blend], Mapping[str, Patch]]:
     """The passes that a rule may ask for at a moment, with their pictures, and the patches that it puts into them."""
     named, patches = passes_of(recipe, moment.step), patches_of(rule, moment)
     inside = (str(name) for patch in patches.values() for name, _ in patch.against)
-    return pictured(named, recipe, moment.step, {*asked(rule.passes(moment), named, moment), *inside}), patches
+    alone, seen = bare(rule, moment)  # what it reads at this step if no wrapper spares it
+    heard = {*needed(alone.passes(seen), named, start_of(rule, moment)), *inside}
+    return pictured(named, recipe, moment.step, heard), patches
+
+
+def asked_of(recipe: Recipe, config: Mapping[str, Any]) -> Mapping[str, tuple[Pass, ...]]:
+    """Every pass that the walk of a recipe will ask for, by the name that its rule gives it, in each of its forms.
+
+    `config` is the model's scheduler configuration. A negative that a patch reads inside another pass is among the names.
+    """
+    return _asked_of(recipe, levels(recipe.sampler, config, recipe.steps))
 
 
 @lru_cache(maxsize=1024)  # asked before, at and after a walk
-def asked_of(recipe: Recipe) -> Mapping[str, tuple[Pass, ...]]:
-    """Every pass that the walk of a recipe will ask for, by the name that its rule gives it, in each of its forms.
-
-    A negative that a patch reads inside another pass is among the names.
-    """
+def _asked_of(recipe: Recipe, noise: tuple[Level, ...]) -> Mapping[str, tuple[Pass, ...]]:
     rule = build(recipe)
     found: dict[str, dict[Pass, None]] = {}
-    for moment in moments(recipe):
+    for moment in moments(recipe, noise):
         named, patches = passes_at(recipe, rule, moment)
         changed = patched(named, patches)
         inside = {str(name): named[str(name)] for patch in patches.values() for name, _ in patch.against}
-        for name, blend in (inside | {name: changed[name] for name in rule.passes(moment)}).items():
+        for name, blend in (inside | needed(rule.passes(moment), changed, start_of(rule, moment))).items():
             found.setdefault(name, {}).update(dict.fromkeys(one for one, _ in blend))
     return MappingProxyType({name: tuple(passes) for name, passes in found.items()})
 
