@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from negativa.training.tokenizer import learn
 WORDS = ["portrait of a man with a mustache", "glasses, hat", "a house in the snow, lawn"] * 4
 
 
-def tiny_pipeline(prediction: str, channels: int = 4) -> StableDiffusionPipeline:
+def tiny_pipeline(prediction: str, channels: int = 4, words: Sequence[str] = WORDS) -> StableDiffusionPipeline:
     """An untrained Stable Diffusion of a few thousand weights, 32x32 pictures, latent factor 2."""
     torch.manual_seed(0)
-    tokenizer: CLIPTokenizer = learn(WORDS)
+    tokenizer: CLIPTokenizer = learn(words)
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,

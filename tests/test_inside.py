@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusionPAGPipeline, StableDiffusionPipeline
+from diffusers import StableDiffusionPAGPipeline, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 
@@ -32,6 +32,7 @@ from negativa.rules import RULES
 from negativa.rules.attended import Attended
 from negativa.rules.worse import Worse
 from negativa.sampling.passes import passes_of
+from tests.conftest import tiny_pipeline
 
 ATTENDED = [name for name, kind in RULES.items() if issubclass(kind, Attended)]
 WORSE = [name for name, kind in RULES.items() if issubclass(kind, Worse) and name != "autoguidance"]
@@ -416,7 +417,7 @@ class TestBelowZero:
         studio.generate(BASE.replace(prompt="a man (hat:-1)", rule="pag"))
 
     def test_a_model_without_attention_refuses(self) -> None:
-        with pytest.raises(InputError, match="'exact' has no attention"):
+        with pytest.raises(InputError, match="'exact' has no layers"):
             negativa.load("exact").generate(Recipe("north (south:-1)"))
 
 
@@ -452,6 +453,16 @@ class TestAutoguidance:
             studio.generate(BASE.replace(rule="autoguidance", weaker="exact"))
         with pytest.raises(negativa.ModelError, match="nowhere"):
             studio.generate(BASE.replace(rule="autoguidance", weaker="./nowhere"))
+
+    def test_a_recipe_without_it_does_not_notice_that_it_was_opened(self, folder: Path, tmp_path: Path) -> None:
+        """Another tokenizer may need more chunks for the same text."""
+        tiny_pipeline("epsilon", words=["x y"] * 4).save_pretrained(tmp_path)
+        plain = BASE.replace(prompt="portrait of a man with a mustache, " * 4)
+        studio = negativa.load(str(folder))
+        before = studio.generate(plain).latents
+        studio.generate(plain.replace(rule="autoguidance", weaker=str(tmp_path), knobs={"share": 1.0}))
+        assert studio.room(plain.replace(rule="autoguidance", weaker=str(tmp_path))) > studio.room(plain) == 1
+        assert torch.equal(studio.generate(plain).latents, before)
 
     def test_a_weaker_model_that_no_rule_asks_is_said(self, folder: Path) -> None:
         made = negativa.load(str(folder)).generate(BASE.replace(weaker=str(folder)))
@@ -504,3 +515,16 @@ def test_layers_are_skipped_in_early_steps_alone() -> None:
 def test_where_no_step_lies_among_them_that_is_said(studio) -> None:
     said = [" ".join(studio.generate(BASE.replace(rule="slg", steps=steps)).receipt.notices) for steps in (4, 6)]
     assert ["'slg' moves away from nothing worse at any step" in one for one in said] == [True, False]
+
+
+@pytest.mark.parametrize("rule", ["pag", "seg", "slg"])
+def test_a_network_without_the_layers_that_are_made_worse_is_refused(tmp_path: Path, rule: str) -> None:
+    """As distilled models are, whose middle was left out."""
+    pipeline = tiny_pipeline("epsilon")
+    settings = {**pipeline.unet.config, "mid_block_type": None, "_use_default_values": []}
+    pipeline.unet = UNet2DConditionModel.from_config(settings)
+    pipeline.save_pretrained(tmp_path)
+    small = negativa.load(str(tmp_path))
+    with pytest.raises(InputError, match=f"has no layers that '{rule}' changes"):
+        small.generate(BASE.replace(rule=rule))
+    assert not small.generate(BASE.replace(rule="nag", negative="mustache")).receipt.notices

@@ -70,8 +70,10 @@ class LatentDiffusion(Reading):
         self.unet.to(memory_format=torch.channels_last)
         self.vae.to(memory_format=torch.channels_last)
         self.device, self.dtype = str(self.unet.device), str(self.unet.dtype).removeprefix("torch.")
-        self.patches = PATCHES
         self._blocks = blocks_of(self.unet)
+        self.patches = {
+            name: patch for name, patch in PATCHES.items() if any(block.startswith(patch.where) for block in self._blocks)
+        }
         self._read = Read()
         self.adapters = Adapters(self.unet)
         self.loras = Loras({part: getattr(self, part) for part in self.networks if part != "vae"}, self.family)

@@ -68,13 +68,14 @@ class Networks:
                 mine.lora(file)
             for patch in one.patches:
                 if patch.name not in mine.patches:
-                    raise InputError(f"model: {mine.name!r} has no attention inside; allowed with {patch.name!r}: one that has")
+                    raise InputError(f"model: {mine.name!r} has no layers that {patch.name!r} changes; allowed: one that has")
             if len({mine.patches[patch.name].place for patch in one.patches}) < len(one.patches):
                 raise InputError(f"prompt: a part has a weight below zero; allowed without a rule like {recipe.rule!r}")
 
     def room(self, recipe: Recipe) -> int:
         """How many chunks the texts of a recipe take, those of the longest, at least one."""
-        models = [self._main, *self._others.values()]
+        asked = asked_of(recipe, self._main.scheduler).values()
+        models = [self._main, *(self._other(name) for name in {one.model for passes in asked for one in passes} if name)]
         return max([1, *(model.chunks(words) for _, words in texts_of(recipe) for model in models)])
 
     def _other(self, name: str) -> Denoiser:
