@@ -30,7 +30,6 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=Path("frontier"), help="folder of what is finished")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that draw side by side")
     given = parser.parse_args()
-    given.kept.mkdir(exist_ok=True)
     compared, seeds = ways(), range(2000, 2000 + given.seeds)
     with Processes(given.workers) as make:
         chosen = cases(make, given.attributes, range(1900, 1940))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from rich.progress import track
 from ways import WEIGHTS, Way
 
 from negativa import Negative, Recipe
+from negativa.denoisers.checkpoints import BUILT_IN
 from negativa.experiments.making import Maker
 from negativa.experiments.statistics import Estimate, mean
 from negativa.language.files import whole
@@ -75,10 +77,10 @@ def cells(make: Maker, ways: Sequence[Way], chosen: Sequence[Case], seeds: Seque
     """Every way at every strength, first with the first few seeds, then with the next; what lies in the folder is read."""
     for first in range(0, len(seeds), WAVE):
         wave = seeds[first : first + WAVE]
+        mine = folder / drawn_with(chosen, wave)
+        mine.mkdir(parents=True, exist_ok=True)
         files = {
-            (way.name, weight): folder / f"{way.name} {weight:g} from {wave[0]}.json".replace(":", " ")
-            for way in ways
-            for weight in WEIGHTS
+            (way.name, weight): mine / f"{way.name} {weight:g}.json".replace(":", " ") for way in ways for weight in WEIGHTS
         }
         left = [way for way in ways if not all(files[way.name, weight].exists() for weight in WEIGHTS)]
         before = without(make, left, chosen, wave)
@@ -90,6 +92,12 @@ def cells(make: Maker, ways: Sequence[Way], chosen: Sequence[Case], seeds: Seque
                     with whole(file) as out:
                         out.write(json.dumps(asdict(cell)).encode())
                 yield Cell(**json.loads(file.read_text()))
+
+
+def drawn_with(chosen: Sequence[Case], seeds: Sequence[int]) -> str:
+    """A name for all that the cells of a wave have in common: weights, cases, seeds, steps."""
+    weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(BUILT_IN["terrarium"].rglob("*.safetensors"))]
+    return hashlib.sha256(json.dumps([weights, chosen, list(seeds), STEPS]).encode()).hexdigest()[:10]
 
 
 def without(make: Maker, ways: Sequence[Way], chosen: Sequence[Case], seeds: Sequence[int]) -> dict[str, dict[Case, list]]:
