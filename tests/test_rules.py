@@ -218,3 +218,33 @@ def test_half_open_windows_share_no_step_and_miss_none() -> None:
         for step in range(steps):
             assert first.acts_at(step, steps) != second.acts_at(step, steps)
     assert [step for step in range(10) if first.acts_at(step, 10)] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rule": "sld", "knobs": {"warmup": 1.0}},
+        {"rule": "sld", "knobs": {"strength": 0.0}},
+        {"rule": "sld", "negative": Negative("hat", 1.0, 0.0, 0.2)},
+        {"rule": "sega", "knobs": {"repulsion": 0.0}},
+        {"rule": "perp_neg", "knobs": {"repulsion": 0.0}},
+        {"rule": "signed", "knobs": {"repulsion": 0.0}},
+        {"wrappers": ("interval:low=0:high=0",)},
+        {"wrappers": ("reuse:every=9",), "negative": Negative("hat", 1.0, 0.5)},
+        {"rule": "nag", "knobs": {"push": 0.0}},
+        {"rule": "nag", "knobs": {"blend": 0.0}},
+        *({"rule": name, "knobs": {"push": 0.0}} for name in ("nasa", "ong", "negtome")),
+    ],
+)
+def test_a_negative_that_changes_nothing_is_said_to(studio, change: dict) -> None:
+    recipe = Recipe("portrait of a man", "hat", seed=3, steps=6, scale=4.0).replace(**change)
+    made, without = studio.generate(recipe), studio.generate(recipe.replace(negative=()))
+    torch.testing.assert_close(made.latents, without.latents, rtol=0, atol=1e-5)
+    assert "the negative 'hat" in made.receipt.notices[0] and "does not hear it" in made.receipt.notices[0]
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if name not in ("none", "autoguidance")])
+def test_a_negative_that_changes_something_is_not_said_to_do_nothing(studio, name: str) -> None:
+    sampler = next(iter(getattr(RULES[name], "samplers", ("euler_a",))))
+    recipe = Recipe("portrait of a man", ("hat", Negative("mustache", 0.3, 0.1)), seed=3, steps=20, sampler=sampler, rule=name)
+    assert "no effect" not in " ".join(studio.generate(recipe).receipt.notices)

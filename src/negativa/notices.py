@@ -13,8 +13,10 @@ from negativa.language.checks import said_of_texts
 from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, Pass, negative
 from negativa.plain.recipe import Recipe
 from negativa.plain.windows import inside
+from negativa.sampling.hearing import heard
 from negativa.sampling.passes import Blend, passes_of
-from negativa.sampling.walk import asked_of, images_of, texts_of
+from negativa.sampling.steps import levels
+from negativa.sampling.walk import asked_of, images_of, moments, texts_of
 
 if TYPE_CHECKING:
     from negativa.denoisers.denoiser import Denoiser
@@ -24,9 +26,10 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     """Sentences about what in a recipe has no effect on this model, or is cut."""
     asked, named = asked_of(recipe, denoiser.scheduler), passes_of(recipe)
     pictures = any(images_of(one) for passes in asked.values() for one in passes)
+    acting = heard(rules.build(recipe), moments(recipe, levels(recipe.sampler, denoiser.scheduler, recipe.steps)))
     said: list[str] = []
     for i, one in enumerate(recipe.negative):
-        if negative(i) not in asked:
+        if negative(i) not in acting:
             said.append(f"the negative {one.label} has no effect: {_why_inert(recipe, i)}")
         elif _same(named, asked, negative(i), POSITIVE) and len(recipe.negative) == 1 and (one.weight == 1 or not one.text):
             said.append(f"the negative {one.label} equals the prompt: where it acts, the two cancel")

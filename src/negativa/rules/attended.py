@@ -28,6 +28,7 @@ class Attended:
     space: ClassVar[Space] = "any"
     patch: ClassVar[str]  # its name; its numbers are the rule's other knobs
     rows_each: ClassVar[int] = 0  # rows of the network that the patch needs for each negative
+    idle_at_0: ClassVar[tuple[str, ...]] = ("push",)  # knobs of which none may be 0, or the patch changes nothing
 
     def passes(self, moment: Moment) -> tuple[str, ...]:
         return (POSITIVE,) if self.scale == 1 else (POSITIVE, NOTHING)
@@ -37,7 +38,8 @@ class Attended:
         return c if s == 1 else predictions[NOTHING] + s * (c - predictions[NOTHING])
 
     def patches(self, moment: Moment) -> Mapping[str, Patch]:
-        if not moment.negatives or not inside(moment.step, moment.steps, 0.0, self.until):
+        idle = any(getattr(self, name) == 0 for name in self.idle_at_0)
+        if idle or not moment.negatives or not inside(moment.step, moment.steps, 0.0, self.until):
             return {}
         numbers = tuple((name, getattr(self, name)) for name in knobs_of(type(self)) if name != "until")
         against = tuple((one.name, one.weight) for one in moment.negatives)

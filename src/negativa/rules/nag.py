@@ -29,6 +29,7 @@ class NormalizedAttention(Attended):
     blend: float = knob(0.375, 0.0, 1.0, "Share of the pushed outcome; the rest is the prompt's own.")
 
     patch: ClassVar[str] = "nag"
+    idle_at_0: ClassVar[tuple[str, ...]] = ("push", "blend")
     PRESETS: ClassVar[dict[str, dict[str, float]]] = {
         "flux": {"push": 4.0, "limit": 2.5, "blend": 0.25},
         "sd35": {"push": 4.0, "limit": 2.5, "blend": 0.125},

@@ -28,3 +28,4 @@ class ValueSignFlip(Attended):
     offset: float = knob(0.1, -20.0, 20.0, "Taken off the negatives' logits: larger looks at them less.")
 
     patch: ClassVar[str] = "flip"
+    idle_at_0: ClassVar[tuple[str, ...]] = ()  # the words are looked at even where their values count for nothing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -75,14 +75,15 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any],
     return latents[0]
 
 
-def moments(recipe: Recipe, noise: Sequence[Level]) -> Iterator[Moment]:
+def moments(recipe: Recipe, noise: Sequence[Level]) -> tuple[Moment, ...]:
     """The moments of a walk, one for each evaluation of the network, with how much `noise` there is."""
-    each = SAMPLERS[recipe.sampler].evaluations
+    each, found = SAMPLERS[recipe.sampler].evaluations, list[Moment]()
     for i, level in enumerate(noise):
         step = i // each
         acting = [(j, one) for j, one in enumerate(recipe.negative) if one.acts_at(step, recipe.steps)]
         active = tuple(Active(negative(j), 1.0 if isinstance(one.condition, Image) else one.weight) for j, one in acting)
-        yield Moment(step, recipe.steps, active, i % each, *level)
+        found.append(Moment(step, recipe.steps, active, i % each, *level))
+    return tuple(found)
 
 
 def passes_at(recipe: Recipe, rule: Rule, moment: Moment) -> tuple[dict[str, Blend], Mapping[str, Patch]]:
