@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
 import negativa
-from negativa import Negative, Recipe
+from negativa import InputError, Negative, Recipe
 from negativa.plain.passes import POSITIVE
 from negativa.plain.samplers import SAMPLERS
 from negativa.sampling.walk import walk
@@ -84,6 +85,30 @@ def test_a_batch_gives_what_each_recipe_gives_alone(studio) -> None:
     for recipe in MIXED:
         together = found[studio.complete(recipe)]
         torch.testing.assert_close(together, latents(studio, recipe), rtol=0, atol=CLOSE)
+
+
+def test_threads_may_share_a_studio(studio) -> None:
+    recipes = [
+        Recipe("portrait of a man", "hat", seed, steps=12, rule=rule) for seed in range(3) for rule in ("nag", "cfg", "pag")
+    ]
+    alone = [studio.generate(recipe).latents for recipe in recipes]
+    with ThreadPoolExecutor(len(recipes)) as threads:
+        together = list(threads.map(lambda recipe: studio.generate(recipe).latents, recipes))
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-3)
+
+
+def test_what_is_no_recipe_is_refused_in_a_sentence(studio) -> None:
+    for given in ("a man", None, [Recipe("a man")]):
+        with pytest.raises(InputError, match=r"recipe: .* was given; allowed: a Recipe"):
+            studio.generate(given)
+    for given in (Recipe("a man"), None):
+        with pytest.raises(InputError, match=r"recipes: .* was given; allowed: several"):
+            list(studio.generate_many(given))
+    with pytest.raises(InputError, match="model: 3 was given"):
+        negativa.load(3)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="the text is not JSON"):
+        Recipe.from_json(None)  # pyright: ignore[reportArgumentType]
 
 
 def test_reproducible_is_bit_for_bit_in_any_company_and_order(folder: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ class Stepped:
 
 
 class Studio:
-    """A loaded model and the engine that runs recipes on it; `load` makes one."""
+    """A loaded model and the engine that runs recipes on it; `load` makes one. Threads may share it: calls take turns."""
 
     def __init__(
         self,
@@ -94,6 +94,8 @@ class Studio:
 
     def stream(self, recipes: Iterable[Recipe]) -> Iterator[Stepped | Result]:
         """Like `generate_many`, and tells of every step on the way."""
+        if not isinstance(recipes, Iterable):
+            raise InputError(f"recipes: {recipes!r:.80} was given; allowed: several, as [recipe]")
         complete = map(self.complete, recipes)
         if isinstance(recipes, list | tuple):
             complete = iter(list(complete))
@@ -109,13 +111,17 @@ class Studio:
             recipe = kept[running.key]
             yield Stepped(running.key, running.taken, evaluations(recipe.sampler, recipe.steps))
             if running.latents is not None:
-                yield self._finish(running.key, kept.pop(running.key), running, running.latents)
+                with self.engine.alone:
+                    made = self._finish(running.key, kept.pop(running.key), running, running.latents)
+                yield made
 
     def complete(self, recipe: Recipe) -> Recipe:
         """The recipe with this model's name, scale, nothing and size where it leaves them open.
 
         Raises `InputError` for a rule, sampler, model or size that this studio does not have.
         """
+        if not isinstance(recipe, Recipe):
+            raise InputError(f"recipe: {recipe!r:.80} was given; allowed: a Recipe")
         if recipe.model not in (None, self.denoiser.name):
             raise InputError(f"model: {recipe.model!r} was given; this studio has {self.denoiser.name!r}")
         mine, factor = self.denoiser, self.denoiser.factor
@@ -124,7 +130,8 @@ class Studio:
         own["emphasis"] = EMPHASIS[recipe.syntax]
         recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
         self._check_steps(recipe.sampler, recipe.steps)
-        self._networks.check(recipe)
+        with self.engine.alone:
+            self._networks.check(recipe)
         for field in ("width", "height"):
             if (value := getattr(recipe, field)) % factor:
                 raise InputError(f"{field}: {value} was given; allowed: multiples of {factor}")
@@ -132,7 +139,8 @@ class Studio:
 
     def room(self, recipe: Recipe) -> int:
         """How many chunks of the encoder's own length the texts of a recipe take, those of the longest."""
-        return self._networks.room(recipe)
+        with self.engine.alone:
+            return self._networks.room(recipe)
 
     def _finish(self, index: int, recipe: Recipe, running: Running, latents: Tensor) -> Result:
         started = time.perf_counter()
@@ -171,7 +179,7 @@ class Studio:
 
 
 def load(
-    model: str | Mixture = "terrarium",
+    model: str | PathLike[str] | Mixture = "terrarium",
     *,
     device: str | None = None,
     dtype: str | None = None,
@@ -199,7 +207,11 @@ def load(
 
     from negativa.denoisers.checkpoints import open_model
     from negativa.denoisers.embeddings import Shelf
+    from negativa.exact import Mixture
 
+    model = fspath(model) if isinstance(model, PathLike) else model
+    if not isinstance(model, str | Mixture):
+        raise InputError(f"model: {model!r:.80} was given; allowed: a name, a folder, a file, a hub id, or a Mixture")
     place = device_of(device)
     dtypes = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16")}
     if dtype is not None and dtype not in dtypes:

@@ -149,7 +149,7 @@ class Recipe:
         """The inverse of `to_json`. Raises `InputError` for text that is not JSON or holds an unknown field."""
         try:
             values = json.loads(line)
-        except (ValueError, RecursionError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"recipe: the text is not JSON ({error}); allowed: what Recipe.to_json writes") from error
         return cls.from_dict(values)
 

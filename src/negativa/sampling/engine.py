@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from threading import RLock
 from typing import TYPE_CHECKING, Final
 
 from negativa.errors import ModelError
@@ -45,7 +46,7 @@ class Engine:
 
     `merge` answers equal asks (latents by content, timestep, pass) with one row. `budget` makes, for each size of
     picture, what decides how many rows go into a call. `rows_asked`, `rows_run` and `network_seconds` count over the
-    engine's life.
+    engine's life. A network is changed while it predicts (patches, LoRAs): whoever uses it has to be `alone`, a lock.
     """
 
     predict: Predict
@@ -55,6 +56,7 @@ class Engine:
     rows_run: int = 0
     network_seconds: float = 0.0
     budgets: dict[tuple[int, ...], RowBudget | FixedRows] = field(default_factory=dict)
+    alone: RLock = field(default_factory=RLock)
 
     def run(self, walks: Iterable[tuple[int, Walk]]) -> Iterator[Running]:
         """Run walks side by side; yields a walk after each of its steps, for the last time with its latents."""
@@ -108,7 +110,8 @@ class Engine:
             budget = self.budgets.setdefault(shape, self.budget())
             while left:
                 size = budget.split(len(left))[0]
-                done |= zip(left[:size], self._call([rows[key] for key in left[:size]], budget), strict=True)
+                with self.alone:
+                    done |= zip(left[:size], self._call([rows[key] for key in left[:size]], budget), strict=True)
                 left = left[size:]
         return done
 
