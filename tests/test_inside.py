@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -449,7 +450,7 @@ class TestAutoguidance:
         studio = negativa.load(str(folder))
         with pytest.raises(InputError, match="weaker: none was given"):
             studio.generate(BASE.replace(rule="autoguidance"))
-        with pytest.raises(InputError, match="pixels a latent, channels"):
+        with pytest.raises(InputError, match="channels, pixels a latent"):
             studio.generate(BASE.replace(rule="autoguidance", weaker="exact"))
         with pytest.raises(negativa.ModelError, match="nowhere"):
             studio.generate(BASE.replace(rule="autoguidance", weaker="./nowhere"))
@@ -463,6 +464,19 @@ class TestAutoguidance:
         studio.generate(plain.replace(rule="autoguidance", weaker=str(tmp_path), knobs={"share": 1.0}))
         assert studio.room(plain.replace(rule="autoguidance", weaker=str(tmp_path))) > studio.room(plain) == 1
         assert torch.equal(studio.generate(plain).latents, before)
+
+    def test_models_of_one_kind_may_say_it_in_other_words(self, folder: Path, weaker: Path) -> None:
+        config = weaker / "scheduler" / "scheduler_config.json"
+        told = json.loads(config.read_text())
+        assert told.pop("prediction_type") == "epsilon"  # which goes without saying
+        config.write_text(json.dumps(told))
+        negativa.load(str(folder)).generate(BASE.replace(rule="autoguidance", weaker=str(weaker)))
+
+    def test_a_model_whose_latents_are_of_another_size_is_refused(self, folder: Path, weaker: Path) -> None:
+        config = weaker / "vae" / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"scaling_factor": 0.13}))
+        with pytest.raises(InputError, match=r"differs from .* in scale of latents"):
+            negativa.load(str(folder)).generate(BASE.replace(rule="autoguidance", weaker=str(weaker)))
 
     def test_a_weaker_model_that_no_rule_asks_is_said(self, folder: Path) -> None:
         made = negativa.load(str(folder)).generate(BASE.replace(weaker=str(folder)))

@@ -22,6 +22,7 @@ class Denoiser(Protocol):
     device: str
     dtype: str
     factor: int  # pixels a latent stands for, each way
+    scaling: tuple[float, float]  # what the autoencoder's latents are multiplied by, after this was taken off them
     size: int  # width and height the model was trained for, pixels
     scale: float  # of guidance, where a recipe leaves it open
     nothing: NothingKind  # what stands where no text is, where a recipe leaves it open

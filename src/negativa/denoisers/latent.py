@@ -78,6 +78,7 @@ class LatentDiffusion(Reading):
         self.adapters = Adapters(self.unet)
         self.loras = Loras({part: getattr(self, part) for part in self.networks if part != "vae"}, self.family)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.scaling = self.vae.config.scaling_factor, self.vae.config.shift_factor or 0.0
         self.size = self.unet.config.sample_size * self.factor
 
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
@@ -172,17 +173,14 @@ class LatentDiffusion(Reading):
     def to_latents(self, pixels: Tensor) -> Tensor:
         """The latents (n, channels, height, width) of pictures (n, 3, height, width) from -1 to 1: the means, float32."""
         means = self.vae.encode(pixels.to(next(self.vae.parameters()))).latent_dist.mean.float()
-        return (means - self._shift) * self.vae.config.scaling_factor
+        scale, shift = self.scaling
+        return (means - shift) * scale
 
     def to_pixels(self, latents: Tensor) -> Tensor:
         """The pictures (n, 3, height, width) of latents (n, channels, height, width): about -1 to 1, float32."""
-        means = latents.to(next(self.vae.parameters())) / self.vae.config.scaling_factor + self._shift
+        scale, shift = self.scaling
+        means = latents.to(next(self.vae.parameters())) / scale + shift
         return self.vae.decode(means, return_dict=False)[0].float()
-
-    @property
-    def _shift(self) -> float:
-        """What an autoencoder's latents are moved by before they are scaled: those of Stable Diffusion 3 and of Flux."""
-        return self.vae.config.shift_factor or 0.0
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> pillow.Image:

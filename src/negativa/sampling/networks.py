@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from negativa.errors import InputError
 from negativa.plain.passes import WEAKER, Pass
 from negativa.plain.recipe import Recipe
+from negativa.sampling.steps import predicts
 from negativa.sampling.walk import asked_of, images_of, texts_of
 
 if TYPE_CHECKING:
@@ -15,16 +16,8 @@ if TYPE_CHECKING:
 
     from negativa.denoisers.denoiser import Denoiser
 
-#: What a model and the one it moves away from must have in common.
-COMMON: Final = (
-    "prediction_type",
-    "beta_schedule",
-    "beta_start",
-    "beta_end",
-    "num_train_timesteps",
-    "pixels a latent",
-    "channels",
-)
+#: What a model and the one it moves away from must have in common of their schedules.
+COMMON: Final = ("beta_schedule", "beta_start", "beta_end", "num_train_timesteps")
 
 
 class Networks:
@@ -84,11 +77,15 @@ class Networks:
             if self._opening is None:
                 raise InputError(f"weaker: {name!r} was given; this studio was made without a way to open other models")
             other, mine = self._opening(name), self._main
-            kinds = [
-                {**one.scheduler, "pixels a latent": one.factor, "channels": one.shape(one.size, one.size)[0]}
-                for one in (mine, other)
-            ]
-            if differing := [field for field in COMMON if kinds[0].get(field) != kinds[1].get(field)]:
+            here, there = _kind_of(mine), _kind_of(other)
+            if differing := [field for field in here if here[field] != there[field]]:
                 raise InputError(f"weaker: {name!r} was given; it differs from {mine.name!r} in {', '.join(differing)}")
             self._others[name] = other
         return self._others[name]
+
+
+def _kind_of(one: Denoiser) -> dict[str, Any]:
+    """What two models must have in common for the difference of their predictions to mean something."""
+    own = {"prediction": predicts(one.scheduler), "channels": one.shape(one.size, one.size)[0]}
+    own |= {"pixels a latent": one.factor, "scale of latents": one.scaling}
+    return own | {field: one.scheduler.get(field) for field in COMMON}
