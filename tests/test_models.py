@@ -13,7 +13,7 @@ from diffusers import StableDiffusionPipeline
 
 import negativa
 from negativa import InputError, ModelError, Recipe
-from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.unet import UNetDiffusion
 from tests.conftest import tiny_pipeline, tiny_vae
 from tests.original_layout import write_single_file
 
@@ -80,7 +80,7 @@ def test_latents_and_pixels_are_those_of_the_autoencoder_scaled(folder: Path, tm
     vae = tiny_vae(scaling_factor=0.3) if shift is None else tiny_vae(scaling_factor=0.3, shift_factor=shift)
     vae.save_pretrained(tmp_path / "model" / "vae")
     denoiser = negativa.load(str(tmp_path / "model"), device="cpu").denoiser
-    assert isinstance(denoiser, LatentDiffusion)
+    assert isinstance(denoiser, UNetDiffusion)
     pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
         z = vae.encode(pixels).latent_dist.mean

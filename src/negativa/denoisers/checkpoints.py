@@ -12,7 +12,6 @@ from typing import Any, Final
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import safe_open
-from transformers import CLIPTokenizer
 
 from negativa.denoisers.adapters import Adapters, Given
 from negativa.denoisers.denoiser import Denoiser
@@ -22,6 +21,7 @@ from negativa.denoisers.files import PICKLES
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.sd import StableDiffusion
 from negativa.denoisers.sdxl import StableDiffusionXL
+from negativa.denoisers.unet import UNetDiffusion
 from negativa.errors import InputError, ModelError, nearest
 from negativa.exact import COMPASS, Mixture
 from negativa.plain.conditions import NothingKind
@@ -84,7 +84,10 @@ def open_model(
         path = path if folder else _download(model)
         found = _folder(model, path, device, dtype)
     found.shelf = shelf or found.shelf
-    found.adapters = Adapters(found.unet, adapters, None if file else path, image_encoder)
+    if isinstance(found, UNetDiffusion):
+        found.adapters = Adapters(found.unet, adapters, None if file else path, image_encoder)
+    elif adapters or image_encoder:
+        raise InputError(f"adapters: they were given with {model!r}; allowed: a model with a U-Net")
     return found
 
 
@@ -115,10 +118,10 @@ def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -
             part: kind.from_pretrained(folder, subfolder=part, torch_dtype=dtype, use_safetensors=True).to(device)
             for part, kind in family.networks.items()
         }
-        for part in family.tokenizers:
+        for part, kind in family.tokenizers.items():
             if not any((folder / part / file).is_file() for file in ("tokenizer.json", "vocab.json")):
                 raise FileNotFoundError(f"its {part} has no vocabulary")  # transformers would make an empty one
-            parts[part] = CLIPTokenizer.from_pretrained(folder, subfolder=part)
+            parts[part] = kind.from_pretrained(folder, subfolder=part)
         scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
         if not isinstance(scheduler, dict) or "num_train_timesteps" not in scheduler:
             raise ValueError("its scheduler has no schedule")  # diffusers would take its defaults

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
 from transformers import CLIPTokenizer
 
 from negativa.denoisers.embeddings import Shelf
 from negativa.denoisers.encoding import Encoding, Texts
 from negativa.denoisers.kept import Kept, bytes_of
-from negativa.denoisers.loras import Loras
 from negativa.plain.conditions import Condition, Nothing, Words, text_of
 
 TOKEN: Final = re.compile(r"<[^<>\s]+>")  # as learned tokens are written
@@ -25,9 +25,7 @@ class Reading(ABC):
 
     tokenizer: CLIPTokenizer
     shelf: Shelf = field(default_factory=Shelf)
-    loras: Loras = field(init=False, repr=False)
     _shelves: dict[tuple[str, ...], Shelf] = field(default_factory=dict, repr=False)
-    _encodings: Kept[Encoding] = field(default_factory=lambda: Kept(KEPT, lambda one: bytes_of(one.states)), repr=False)
 
     @abstractmethod
     def read_by(self) -> Texts:
@@ -35,6 +33,11 @@ class Reading(ABC):
 
     def __post_init__(self) -> None:
         self._texts = self.read_by()
+        self._encodings = Kept[Encoding](KEPT, lambda one: bytes_of(one.states))
+
+    def afresh(self) -> Self:
+        """The same model, which has read nothing yet: for one whose encoders have learned since."""
+        return replace(self)
 
     def chunks(self, words: Words) -> int:
         return len(self._texts.chunks(self._written(words)))
@@ -79,12 +82,16 @@ class Reading(ABC):
 
     def _encoding(self, condition: Condition, room: int) -> Encoding:
         text = text_of(condition)
-        return self._encodings.get((text, room, self.loras.on_texts), lambda: self._encode(text, room))
+        return self._encodings.get((text, room, self._acting_on_texts()), lambda: self._encode(text, room))
+
+    def _acting_on_texts(self) -> Hashable:
+        """What changes the encoders now."""
+        return ()
 
     def _encode(self, text: Words | Nothing, room: int) -> Encoding:
         match text:
             case Words():
-                return self._texts.encoding(self._texts.chunks(self._written(text)), text.emphasis, room)
+                return self._texts.encoding(self._written(text), text.emphasis, room)
             case Nothing(kind):
                 empty = self._texts.encoding([], "original", room)
                 return {"empty": empty, "dropped": empty.dropped(), "zeros": empty.zeros()}[kind]

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.texts import ClipTexts
+from negativa.denoisers.unet import UNetDiffusion
 
 
 @dataclass(kw_only=True)
-class StableDiffusion(LatentDiffusion):
+class StableDiffusion(UNetDiffusion):
     """One text encoder, whose last state is read."""
 
     family = "Stable Diffusion 1.x or 2.x"
@@ -21,7 +21,7 @@ class StableDiffusion(LatentDiffusion):
     usual_scale = 7.5
     usual_nothing = "empty"
     networks: ClassVar = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
-    tokenizers = ("tokenizer",)
+    tokenizers: ClassVar = {"tokenizer": CLIPTokenizer}
 
     text_encoder: CLIPTextModel
 

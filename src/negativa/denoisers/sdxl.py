@@ -13,8 +13,8 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from negativa.denoisers.embeddings import Embedding, merge_pair
 from negativa.denoisers.encoding import Encoding, Part, Unit
-from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.texts import ClipTexts
+from negativa.denoisers.unet import UNetDiffusion
 from negativa.plain.conditions import Emphasis
 
 
@@ -28,8 +28,9 @@ class PairedTexts:
     def chunks(self, stretches: Sequence[Sequence[Part]]) -> list[Unit]:
         return self.first.chunks(stretches)
 
-    def encoding(self, chunks: Sequence[Unit], emphasis: Emphasis, room: int) -> Encoding:
-        ours, theirs = (one.encoding(chunks, emphasis, room) for one in (self.first, self.second))
+    def encoding(self, stretches: Sequence[Sequence[Part]], emphasis: Emphasis, room: int) -> Encoding:
+        chunks = self.chunks(stretches)
+        ours, theirs = (one.encoded(chunks, emphasis, room) for one in (self.first, self.second))
         return replace(theirs, states=torch.cat([ours.states, theirs.states], -1))
 
     def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
@@ -42,7 +43,7 @@ class PairedTexts:
 
 
 @dataclass(kw_only=True)
-class StableDiffusionXL(LatentDiffusion):
+class StableDiffusionXL(UNetDiffusion):
     """Two text encoders, whose states before the last are read; the second's answer to the first chunk is pooled."""
 
     family = "Stable Diffusion XL"
@@ -55,7 +56,7 @@ class StableDiffusionXL(LatentDiffusion):
         "text_encoder": CLIPTextModel,
         "text_encoder_2": CLIPTextModelWithProjection,
     }
-    tokenizers = ("tokenizer", "tokenizer_2")
+    tokenizers: ClassVar = {"tokenizer": CLIPTokenizer, "tokenizer_2": CLIPTokenizer}
 
     text_encoder: CLIPTextModel
     text_encoder_2: CLIPTextModelWithProjection

@@ -43,8 +43,12 @@ class ClipTexts:
         """The tokens of a text, chunk after chunk, from one to `MOST`; every stretch begins a chunk of its own."""
         return self._all(stretches)[:MOST]
 
-    def encoding(self, chunks: Sequence[Unit], emphasis: Emphasis, room: int) -> Encoding:
+    def encoding(self, stretches: Sequence[Sequence[Part]], emphasis: Emphasis, room: int) -> Encoding:
         """What the encoder says of `room` chunks; the empty text stands in those that are left over."""
+        return self.encoded(self.chunks(stretches), emphasis, room)
+
+    def encoded(self, chunks: Sequence[Unit], emphasis: Emphasis, room: int) -> Encoding:
+        """The same of chunks of tokens."""
         filled = [*chunks, *([[]] * (room - len(chunks)))]
         said = [self._weighted(chunk, emphasis) for chunk in filled]
         return Encoding(torch.cat([one.states for one in said]), said[0].pooled, tuple(map(len, filled)))

@@ -110,7 +110,8 @@ def _levels(name: str, config: str, count: int) -> tuple[Level, ...]:
 
 def check_steps(name: str, config: Mapping[str, Any], steps: int) -> None:
     """Raise `InputError` for a sampler without a flow form, and for a number of steps it cannot take on this schedule."""
-    predicts(config), scheduler_of(name, config)  # say themselves what is wrong with a model or a sampler
+    predicts(config)  # says itself what is wrong with a model
+    scheduler_of(name, config)  # and this with a sampler
     try:
         scheduler = _shared(name, json.dumps(dict(config)), steps)
     except (ValueError, IndexError) as error:

@@ -12,7 +12,7 @@ import numpy as np
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.unet import UNetDiffusion
 from negativa.errors import InputError
 from negativa.language.files import check_target, make_folder, output
 from negativa.plain.knobs import KNOBS, number
@@ -37,13 +37,13 @@ def check_numbers(settings: Any, ranges: Mapping[str, tuple[int, int]]) -> None:
         raise InputError(f"learning_rate: {rate!r} was given; allowed: above 0, up to 1")
 
 
-def load_learner(model: str, device: str | None, dtype: str | None, flows: bool = False) -> tuple[Studio, LatentDiffusion]:
+def load_learner(model: str, device: str | None, dtype: str | None, flows: bool = False) -> tuple[Studio, UNetDiffusion]:
     """A studio, and the model in it, which may predict a flow if `flows`.
 
     Raises `InputError` for one that cannot learn, otherwise as `negativa.load` does.
     """
     studio = load(model, device=device, dtype=dtype)
-    if not isinstance(studio.denoiser, LatentDiffusion):
+    if not isinstance(studio.denoiser, UNetDiffusion):
         raise InputError(f"model: {model!r} has nothing that could learn; allowed: a Stable Diffusion")
     if is_flow(studio.denoiser.scheduler) and not flows:
         raise InputError(f"model: {model!r} predicts a flow; allowed: one that predicts noise, or velocity on a path of noise")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.unet import UNetDiffusion
 from negativa.errors import InputError, OutputError, nearest
 from negativa.plain.knobs import number
 from negativa.plain.recipe import Recipe
@@ -87,7 +87,7 @@ def check_out(settings: Settings) -> None:
         raise OutputError(f"out: {str(out)!r} holds more than a U-Net, which would be lost; allowed: a new name")
 
 
-def about(settings: Settings, denoiser: LatentDiffusion, recipe: Recipe) -> dict[str, Any]:
+def about(settings: Settings, denoiser: UNetDiffusion, recipe: Recipe) -> dict[str, Any]:
     """What decides the weights, as plain values: a run that goes on must have the same."""
     texts = "\n".join(settings.prompts)
     return {

@@ -19,7 +19,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.unet import UNetDiffusion
 from negativa.language.files import output, output_folder
 from negativa.plain.conditions import Condition
 from negativa.training.bake.goal import Goal
@@ -50,7 +50,7 @@ class Student:
     `learned` are the weights that are trained.
     """
 
-    def __init__(self, denoiser: LatentDiffusion, rank: int | None, seed: int) -> None:
+    def __init__(self, denoiser: UNetDiffusion, rank: int | None, seed: int) -> None:
         self._denoiser = denoiser
         self.unet: UNet2DConditionModel = copy.deepcopy(denoiser.unet).float().eval().requires_grad_(rank is None)
         self._dtype = denoiser.unet.dtype

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.unet import UNetDiffusion
 from negativa.language.files import output
 from negativa.plain.passes import POSITIVE
 from negativa.plain.recipe import Recipe
@@ -59,7 +59,7 @@ class Places:
 
 
 def visited(
-    denoiser: LatentDiffusion, goal: Goal, prompts: Sequence[str], recipes: Sequence[Recipe], room: int, folder: Path
+    denoiser: UNetDiffusion, goal: Goal, prompts: Sequence[str], recipes: Sequence[Recipe], room: int, folder: Path
 ) -> Generator[Progress, None, Places]:
     """Walk the recipes, and tell of it; what is in the folder already is read instead.
 
@@ -77,7 +77,7 @@ def visited(
 
 
 def _walked(
-    denoiser: LatentDiffusion,
+    denoiser: UNetDiffusion,
     goal: Goal,
     prompts: Sequence[str],
     recipes: Sequence[Recipe],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.unet import UNetDiffusion
 from negativa.language import pictures as files
 from negativa.language.files import make_folder
 from negativa.plain.passes import POSITIVE
@@ -58,7 +57,7 @@ class Search(nn.Module):
     def __init__(
         self,
         learner: Learner,
-        denoiser: LatentDiffusion,
+        denoiser: UNetDiffusion,
         reward: Reward,
         settings: Settings,
         prompts: Sequence[str],
@@ -96,7 +95,7 @@ class Search(nn.Module):
         """Draw what is not learned from, two seeds a prompt, write down what is found, and keep the vectors if it is best."""
         settings, reward = self._settings, self._beside[1]
         prompts = [self._held_out[i // 2 % len(self._held_out)] for i in range(settings.pictures // 2 * 2)]
-        studio, images = Studio(self._fresh()), dict[int, Image.Image]()
+        studio, images = Studio(self._beside[0].afresh()), dict[int, Image.Image]()
         for made in studio.generate_many([self._recipe(prompt, ELSEWHERE + i) for i, prompt in enumerate(prompts)]):
             images[made.index] = made.image
             if made.index == 0:
@@ -140,13 +139,9 @@ class Search(nn.Module):
     def _recipe(self, prompt: str, seed: int) -> Recipe:
         return Recipe(prompt, self.learner.written, seed=seed, scale=self._settings.scale)
 
-    def _fresh(self) -> LatentDiffusion:
-        """The model as it reads now: what it has read before is forgotten."""
-        return dataclasses.replace(self._beside[0], _encodings={})
-
     def _visited(self, recipes: Sequence[Recipe], stops: Sequence[int]) -> tuple[list[Ask], Tensor]:
         """Where the walks of recipes are at the steps `stops`, and what is predicted there under the prompts."""
-        denoiser, found = self._fresh(), dict[int, tuple[Ask, Tensor]]()
+        denoiser, found = self._beside[0].afresh(), dict[int, tuple[Ask, Tensor]]()
         studio = Studio(denoiser)
 
         def walks():

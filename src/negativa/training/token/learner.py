@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from negativa.denoisers.embeddings import Embedding, merge, merge_pair
 from negativa.denoisers.embeddings.layouts import ENCODERS, PAIR
 from negativa.denoisers.encoding import Encoding
-from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.sdxl import PairedTexts
 from negativa.denoisers.texts import ClipTexts
+from negativa.denoisers.unet import UNetDiffusion
 from negativa.errors import InputError
 
 FILLING: Final = "<filling>"  # no words, but the token that ends a text, and fills it up in Stable Diffusion 1 and terrarium
@@ -31,7 +31,7 @@ class Learner(nn.Module):
     text says the token. Raises `InputError` for a token that is one already, and for words that are none.
     """
 
-    def __init__(self, denoiser: LatentDiffusion, token: str, vectors: int, init: str = "") -> None:
+    def __init__(self, denoiser: UNetDiffusion, token: str, vectors: int, init: str = "") -> None:
         super().__init__()
         self._denoiser, self._readers = denoiser, readers_of(denoiser)
         first = [_first(reader, vectors, init) for reader in self._readers]
@@ -71,7 +71,7 @@ class Learner(nn.Module):
         return Embedding(self.start.name, dict(zip(self.start.vectors, rows, strict=True)), "", "", self.start.path)
 
 
-def readers_of(denoiser: LatentDiffusion) -> list[ClipTexts]:
+def readers_of(denoiser: UNetDiffusion) -> list[ClipTexts]:
     """The tokenizers and encoders that read a model's texts, in the order in which their states are joined."""
     texts = denoiser.read_by()
     return [texts.first, texts.second] if isinstance(texts, PairedTexts) else [texts]

@@ -13,7 +13,7 @@ from PIL import Image as pillow
 from PIL import ImageOps
 from torch import Tensor
 
-from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.unet import UNetDiffusion
 from negativa.errors import InputError
 from negativa.plain.images import upright
 from negativa.terrarium.reader import to_tensor
@@ -55,7 +55,7 @@ def digest_of(files: Sequence[Path]) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
-def encoded(files: Sequence[Path], denoiser: LatentDiffusion) -> Generator[Progress | Notice, None, Tensor]:
+def encoded(files: Sequence[Path], denoiser: UNetDiffusion) -> Generator[Progress | Notice, None, Tensor]:
     """The pictures as a model's latents, (n, channels, height, width), float32: scaled to its size, the middle cut out.
 
     A file that is no picture, or a damaged one, is left out, and said. Raises `InputError` if none is left.

@@ -19,7 +19,7 @@ from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
 from negativa.denoisers.embeddings import Embedding, write
-from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.unet import UNetDiffusion
 from negativa.errors import InputError
 from negativa.language import pictures as picture_files
 from negativa.language.files import make_folder
@@ -114,7 +114,7 @@ def accelerator_of(settings: Settings) -> Accelerator:
         ) from error
 
 
-def loss_of(settings: Settings, denoiser: LatentDiffusion, latents: Tensor, predict: Callable[..., Tensor], written: str):
+def loss_of(settings: Settings, denoiser: UNetDiffusion, latents: Tensor, predict: Callable[..., Tensor], written: str):
     """The loss of a step: what the model itself was trained with, under captions that say the token alone (Gal et al. 2022,
     arXiv 2208.01618, equation 2).
 
@@ -136,11 +136,11 @@ def loss_of(settings: Settings, denoiser: LatentDiffusion, latents: Tensor, pred
     return loss
 
 
-def _draw(settings: Settings, denoiser: LatentDiffusion, learner: Learner, step: int) -> Iterator[Pictured]:
+def _draw(settings: Settings, denoiser: UNetDiffusion, learner: Learner, step: int) -> Iterator[Pictured]:
     """Draw the prompts with the vectors as they are."""
     folder = settings.place / "validation"
     prompts = settings.prompts or (TEMPLATES[settings.templates][0].format(settings.token),)
-    studio = Studio(dataclasses.replace(denoiser, _encodings={}))
+    studio = Studio(denoiser.afresh())
     recipes = [Recipe(one.replace(settings.token, learner.written), seed=settings.seed) for one in prompts]
     make_folder("folder", folder)
     for made in studio.generate_many(recipes):
