@@ -124,7 +124,7 @@ class Studio:
             raise InputError(f"recipe: {recipe!r:.80} was given; allowed: a Recipe")
         if recipe.model not in (None, self.denoiser.name):
             raise InputError(f"model: {recipe.model!r} was given; this studio has {self.denoiser.name!r}")
-        mine, factor = self.denoiser, self.denoiser.factor
+        mine, multiple = self.denoiser, self.denoiser.multiple
         scale = mine.scale if rules.has_scale(recipe) else None
         own = {"model": mine.name, "scale": scale, "nothing": mine.nothing, "width": mine.size, "height": mine.size}
         own["emphasis"] = EMPHASIS[recipe.syntax]
@@ -133,8 +133,8 @@ class Studio:
         with self.engine.alone:
             self._networks.check(recipe)
         for field in ("width", "height"):
-            if (value := getattr(recipe, field)) % factor:
-                raise InputError(f"{field}: {value} was given; allowed: multiples of {factor}")
+            if (value := getattr(recipe, field)) % multiple:
+                raise InputError(f"{field}: {value} was given; allowed: multiples of {multiple}")
         return recipe
 
     def room(self, recipe: Recipe) -> int:

@@ -20,6 +20,7 @@ from negativa.denoisers.exact import Exact
 from negativa.denoisers.files import PICKLES
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.sd import StableDiffusion
+from negativa.denoisers.sd3 import StableDiffusion3
 from negativa.denoisers.sdxl import StableDiffusionXL
 from negativa.denoisers.unet import UNetDiffusion
 from negativa.errors import InputError, ModelError, nearest
@@ -31,16 +32,13 @@ BUILT_IN: Final[dict[str, Path | Mixture]] = {
     "exact": COMPASS,
 }
 SCALES: Final = {"terrarium": 3.5}  # of guidance, where the usual one is not the best
-ALLOWED: Final = "Stable Diffusion 1.x or 2.x, or the base model of XL"
+ALLOWED: Final = "Stable Diffusion 1.x, 2.x or 3, or the base model of XL"
 WANTED: Final = [
     "*.json",
     "*.txt",
     "*/*.json",
     "*/*.txt",
-    "unet/*.safetensors",
-    "vae/*.safetensors",
-    "text_encoder/*.safetensors",
-    "text_encoder_2/*.safetensors",
+    *(f"{part}/*.safetensors" for part in {**StableDiffusionXL.networks, **StableDiffusion3.networks}),
 ]
 UNWANTED: Final = ["*.fp16.*", "*.bf16.*", "*non_ema*"]
 WEIGHTS: Final = "diffusion_pytorch_model.safetensors"
@@ -106,19 +104,23 @@ def _download(model: str) -> Path:
 
 def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> LatentDiffusion:
     index = _index(name, folder)
+    what = index.get("_class_name", "unknown")
     family = StableDiffusionXL if "text_encoder_2" in index else StableDiffusion
-    wanted = (*family.networks, *family.tokenizers, "scheduler")
-    if absent := [part for part in wanted if part not in index or not (folder / part).is_dir()]:
-        what = index.get("_class_name", "unknown")
+    family = StableDiffusion3 if what == StableDiffusion3.pipeline else family
+    there = {part for part, said in index.items() if said != [None, None] and (folder / part).is_dir()}
+    if absent := [part for part in (*family.networks, *family.tokenizers, "scheduler") if part not in there | family.optional]:
         raise ModelError(f"model: {name!r} is a {what} without the parts {absent}; allowed: {ALLOWED}")
-    for part in family.networks:
+    networks, tokenizers = (
+        {part: kind for part, kind in kinds.items() if part in there} for kinds in (family.networks, family.tokenizers)
+    )
+    for part in networks:
         _refuse_pickle(name, folder / part)
     try:
         parts = {
             part: kind.from_pretrained(folder, subfolder=part, torch_dtype=dtype, use_safetensors=True).to(device)
-            for part, kind in family.networks.items()
+            for part, kind in networks.items()
         }
-        for part, kind in family.tokenizers.items():
+        for part, kind in tokenizers.items():
             if not any((folder / part / file).is_file() for file in ("tokenizer.json", "vocab.json")):
                 raise FileNotFoundError(f"its {part} has no vocabulary")  # transformers would make an empty one
             parts[part] = kind.from_pretrained(folder, subfolder=part)
@@ -127,7 +129,7 @@ def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -
             raise ValueError("its scheduler has no schedule")  # diffusers would take its defaults
     except Exception as error:  # a damaged file comes out of four libraries, one of which raises bare Exception
         raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}") from error
-    return _assembled(name, _hash(folder / "unet" / WEIGHTS), family, parts, scheduler, index)
+    return _assembled(name, _hash(folder / family.denoising / WEIGHTS), family, parts, scheduler, index)
 
 
 def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype, config: str | None) -> LatentDiffusion:

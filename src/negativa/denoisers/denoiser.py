@@ -21,8 +21,9 @@ class Denoiser(Protocol):
     hash: str  # first ten hexadecimal digits of the denoising network's file, "" if it was read from several
     device: str
     dtype: str
-    factor: int  # pixels a latent stands for, each way
+    factor: int  # pixels that a latent stands for, each way
     scaling: tuple[float, float]  # what the autoencoder's latents are multiplied by, after this was taken off them
+    multiple: int  # of pixels, which width and height have to be
     size: int  # width and height the model was trained for, pixels
     scale: float  # of guidance, where a recipe leaves it open
     nothing: NothingKind  # what stands where no text is, where a recipe leaves it open

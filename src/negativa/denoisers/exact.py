@@ -49,7 +49,7 @@ class Exact:
 
     def __post_init__(self) -> None:
         self.hash, self.device, self.dtype = self.mixture.hash, "cpu", "float64"
-        self.factor, self.size, self.scale, self.scaling = SIDE, SIDE, 2.0, (1.0, 0.0)
+        self.factor, self.multiple, self.size, self.scale, self.scaling = SIDE, SIDE, SIDE, 2.0, (1.0, 0.0)
         self.nothing: NothingKind = "empty"
         self.patches: Mapping[str, Any] = {}
         self.adapters: Mapping[str, Any] = {}

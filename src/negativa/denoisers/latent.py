@@ -25,8 +25,8 @@ class LatentDiffusion(Reading):
     """A loaded pipeline's parts; see `Denoiser`.
 
     A family says what it is called (`family`), which of diffusers' pipelines it is, the `usual_scale` of guidance and the
-    `usual_nothing` there, which `networks` and `tokenizers` its folders hold, which of the networks is `denoising`, and what
-    reads its texts.
+    `usual_nothing` there, which `networks` and `tokenizers` its folders hold, which of them are `optional`, which network is
+    `denoising`, and what reads its texts.
     """
 
     family: ClassVar[str]
@@ -35,6 +35,7 @@ class LatentDiffusion(Reading):
     usual_nothing: ClassVar[NothingKind]
     networks: ClassVar[Mapping[str, type]]
     tokenizers: ClassVar[Mapping[str, type]]
+    optional: ClassVar[frozenset[str]] = frozenset()
     denoising: ClassVar[str]
 
     name: str

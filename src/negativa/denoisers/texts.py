@@ -1,14 +1,8 @@
 """Texts as CLIP reads them: weighted tokens in chunks of the encoder's own length.
 
 A text is cut into chunks of 75 tokens, each between a start and an end token and filled up, so that none of it is lost; a cut
-moves back to a comma that is near, and never parts the vectors of one learned word. Weights multiply what is said of a token:
-
-    original    w z, then the chunk is scaled so that its mean is what it was without weights
-    no-norm     w z
-    comfy       e + w (z - e), where e is what the encoder says at that place of the empty text
-
-z is the encoder's last hidden state, or the one before it, w the weight. The first two are those of AUTOMATIC1111's web UI,
-the third is ComfyUI's. What is pooled has no weights.
+moves back to a comma that is near, and never parts the vectors of one learned word. Weights act chunk by chunk on the encoder's
+last hidden state, or the one before it (`weighed`); what is pooled has none.
 """
 
 from __future__ import annotations
@@ -23,12 +17,12 @@ import torch
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from negativa.denoisers.embeddings import Embedding, merge
+from negativa.denoisers.emphasis import weighed
 from negativa.denoisers.encoding import Encoding, Part, Unit
 from negativa.plain.conditions import Emphasis
 
 COMMA_WITHIN: Final = 20  # tokens that a cut may move back to a comma
 MOST: Final = 16  # chunks of a text
-ROUNDING: Final = 1e-6  # a mean that is no more than this share of the mean size is none, but an error of the sum
 
 
 @dataclass(frozen=True)
@@ -125,18 +119,8 @@ class ClipTexts:
 
     def _weighted(self, chunk: Unit, emphasis: Emphasis) -> Encoding:
         (said,) = self.said([[token for token, _ in chunk]])  # read alone, so that no other can change it
-        z = said.states
-        weights = torch.ones(len(z), 1, dtype=z.dtype, device=z.device)
-        weights[1 : 1 + len(chunk), 0] = torch.tensor([weight for _, weight in chunk], dtype=z.dtype)
-        if bool((weights == 1).all()):
-            return said
-        if emphasis == "comfy":
-            empty = self.said([[]])[0].states
-            return replace(said, states=empty + weights * (z - empty))
-        weighted = weights * z
-        before, after = z.float().mean(), weighted.float().mean()
-        restored = emphasis == "original" and min(before.abs(), after.abs()) > ROUNDING * weighted.float().abs().mean()
-        return replace(said, states=weighted * (before / after).to(z.dtype) if restored else weighted)
+        weights = [1.0, *(weight for _, weight in chunk)]  # the start token has none
+        return replace(said, states=weighed(said.states, weights, emphasis, lambda: self.said([[]])[0].states))
 
 
 def _tokens(units: Sequence[Unit]) -> int:

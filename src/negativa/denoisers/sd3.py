@@ -1,0 +1,112 @@
+"""Stable Diffusion 3 and 3.5: a transformer that predicts a flow, and three text encoders, of which T5 may be absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from diffusers import AutoencoderKL, SD3Transformer2DModel
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers import CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
+
+from negativa.denoisers.embeddings import Embedding
+from negativa.denoisers.encoding import Encoding, Part, Unit
+from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.t5 import LENGTH, T5Texts
+from negativa.denoisers.texts import ClipTexts
+from negativa.errors import InputError
+from negativa.plain.conditions import Emphasis
+from negativa.plain.passes import Pass
+
+
+@dataclass(frozen=True)
+class TripleTexts:
+    """Two CLIPs of one vocabulary side by side along the width, filled up with zeros, and after them the tokens of T5.
+
+    `width` is that of T5's tokens; without `third` they are zeros. What both CLIPs pool is joined.
+    """
+
+    first: ClipTexts
+    second: ClipTexts
+    third: T5Texts | None
+    width: int
+
+    def chunks(self, stretches: Sequence[Sequence[Part]]) -> list[Unit]:
+        return self.first.chunks(stretches)
+
+    def encoding(self, stretches: Sequence[Sequence[Part]], emphasis: Emphasis, room: int) -> Encoding:
+        chunks = self.chunks(stretches)
+        read = [one.encoded(chunks, emphasis, room) for one in (self.first, self.second)]
+        clips = torch.cat([one.states for one in read], -1)
+        t5 = clips.new_zeros(LENGTH, self.width) if self.third is None else self.third.states(stretches, emphasis).to(clips)
+        states = torch.cat([pad(clips, (0, self.width - clips.shape[-1])), t5])
+        return replace(read[0], states=states, pooled=torch.cat([one.pooled for one in read if one.pooled is not None]))
+
+    def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
+        return self.first.unread(stretches)
+
+    def learning(self, embedding: Embedding) -> TripleTexts:
+        raise InputError(f"embeddings: {embedding.name!r} was given; allowed: none, Stable Diffusion 3 reads none here")
+
+
+@dataclass(kw_only=True)
+class StableDiffusion3(LatentDiffusion):
+    """All text is read in joint attention; what is pooled is told with the time."""
+
+    family = "Stable Diffusion 3"
+    pipeline = "StableDiffusion3Pipeline"
+    usual_scale = 7.0
+    usual_nothing = "empty"
+    networks: ClassVar = {
+        "transformer": SD3Transformer2DModel,
+        "vae": AutoencoderKL,
+        "text_encoder": CLIPTextModelWithProjection,
+        "text_encoder_2": CLIPTextModelWithProjection,
+        "text_encoder_3": T5EncoderModel,
+    }
+    tokenizers: ClassVar = {"tokenizer": CLIPTokenizer, "tokenizer_2": CLIPTokenizer, "tokenizer_3": T5TokenizerFast}
+    optional = frozenset({"text_encoder_3", "tokenizer_3"})
+    denoising = "transformer"
+
+    transformer: SD3Transformer2DModel
+    text_encoder: CLIPTextModelWithProjection
+    text_encoder_2: CLIPTextModelWithProjection
+    text_encoder_3: T5EncoderModel | None = None
+    tokenizer_2: CLIPTokenizer
+    tokenizer_3: T5TokenizerFast | None = None
+
+    @classmethod
+    def fits(cls, parts: Mapping[str, Any]) -> bool:
+        told, vae, t5 = parts["transformer"].config, parts["vae"].config, parts.get("text_encoder_3")
+        clips = [parts[name].config for name in ("text_encoder", "text_encoder_2")]
+        return (
+            told.in_channels == vae.latent_channels
+            and told.pooled_projection_dim == sum(one.projection_dim for one in clips)
+            and told.joint_attention_dim >= sum(one.hidden_size for one in clips)
+            and (t5 is None or told.joint_attention_dim == t5.config.d_model)
+            and parts["tokenizer"].get_vocab() == parts["tokenizer_2"].get_vocab()
+        )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.multiple = self.factor * self.transformer.config.patch_size
+
+    def read_by(self) -> TripleTexts:
+        first = ClipTexts(self.tokenizer, self.text_encoder, penultimate=True)
+        second = ClipTexts(self.tokenizer_2, self.text_encoder_2, penultimate=True)
+        third = T5Texts(self.tokenizer_3, self.text_encoder_3) if self.tokenizer_3 and self.text_encoder_3 else None
+        return TripleTexts(first, second, third, self.transformer.config.joint_attention_dim)
+
+    def _predict(self, latents: list[Tensor], timesteps: list[float], passes: list[Pass]) -> Tensor:
+        read, like = [self._encoding(one.condition, one.room) for one in passes], next(self.transformer.parameters())
+        predicted = self.transformer(
+            hidden_states=torch.stack(latents).to(like),
+            timestep=torch.tensor(timesteps, device=like.device),
+            encoder_hidden_states=torch.stack([one.states for one in read]),
+            pooled_projections=torch.stack([one.pooled for one in read if one.pooled is not None]),
+            return_dict=False,
+        )[0]
+        return predicted.float().cpu()

@@ -1,0 +1,44 @@
+"""Texts as T5 reads them: weighted tokens, one stretch of fixed length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from transformers import T5EncoderModel, T5TokenizerFast
+
+from negativa.denoisers.emphasis import weighed
+from negativa.denoisers.encoding import Part, Unit
+from negativa.plain.conditions import Emphasis
+
+LENGTH: Final = 256  # tokens of a text with its end, filled up: what Stable Diffusion 3 was trained with
+
+
+@dataclass(frozen=True)
+class T5Texts:
+    """T5's tokenizer and encoder, which says nothing of order but by its places: all stretches of a text are read as one."""
+
+    tokenizer: T5TokenizerFast
+    encoder: T5EncoderModel
+
+    def states(self, stretches: Sequence[Sequence[Part]], emphasis: Emphasis) -> Tensor:
+        """What the encoder says of a text, (`LENGTH`, width); tokens beyond are cut."""
+        units = self._units(stretches)[: LENGTH - 1]
+        return weighed(self._said(units), [weight for _, weight in units], emphasis, lambda: self._said([]))
+
+    def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
+        """The end of a text that does not fit, "" if all of it does."""
+        return self.tokenizer.decode([token for token, _ in self._units(stretches)[LENGTH - 1 :]])
+
+    def _units(self, stretches: Sequence[Sequence[Part]]) -> Unit:
+        parts = [part for stretch in stretches for part in stretch]
+        ids = [self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids for text, _ in parts]
+        return [(token, weight) for tokens, (_, weight) in zip(ids, parts, strict=True) for token in tokens]
+
+    def _said(self, units: Unit) -> Tensor:
+        read = [*(token for token, _ in units), self.tokenizer.eos_token_id]
+        filled = read + [self.tokenizer.pad_token_id] * (LENGTH - len(read))
+        return self.encoder(torch.tensor([filled], device=self.encoder.device))[0][0]  # unmasked, as it was trained
