@@ -98,6 +98,13 @@ def test_threads_may_share_a_studio(studio) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize(("rule", "sampler"), [("cfg", "euler_a"), ("dng", "euler_a"), ("cfg_pp", "ddim")])
+def test_a_sampler_that_is_left_open_suits_the_rule(studio, rule: str, sampler: str) -> None:
+    recipe = Recipe("portrait of a man", "hat", seed=3, steps=4, rule=rule)
+    made, said = studio.generate(recipe), studio.generate(recipe.replace(sampler=sampler))
+    assert made.receipt.recipe == said.receipt.recipe and torch.equal(made.latents, said.latents)
+
+
 def test_what_is_no_recipe_is_refused_in_a_sentence(studio) -> None:
     for given in ("a man", None, [Recipe("a man")]):
         with pytest.raises(InputError, match=r"recipe: .* was given; allowed: a Recipe"):

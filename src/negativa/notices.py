@@ -15,7 +15,6 @@ from negativa.plain.recipe import Recipe
 from negativa.plain.windows import inside
 from negativa.sampling.hearing import heard
 from negativa.sampling.passes import Blend, passes_of
-from negativa.sampling.steps import levels
 from negativa.sampling.walk import asked_of, images_of, moments, texts_of
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     """Sentences about what in a recipe has no effect on this model, or is cut."""
     asked, named = asked_of(recipe, denoiser.scheduler), passes_of(recipe)
     pictures = any(images_of(one) for passes in asked.values() for one in passes)
-    acting = heard(rules.build(recipe), moments(recipe, levels(recipe.sampler, denoiser.scheduler, recipe.steps)))
+    acting = heard(rules.build(recipe), moments(recipe, denoiser.scheduler))
     said: list[str] = []
     for i, one in enumerate(recipe.negative):
         if negative(i) not in acting:

@@ -20,11 +20,11 @@ from negativa.plain.conditions import EMPHASIS
 from negativa.plain.quiet import quiet
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
-from negativa.plain.samplers import evaluations
+from negativa.plain.samplers import USUAL, evaluations
 from negativa.sampling.budget import FixedRows, RowBudget
 from negativa.sampling.engine import Engine, Running
 from negativa.sampling.networks import Networks
-from negativa.sampling.steps import check_steps
+from negativa.sampling.steps import check_steps, is_flow
 from negativa.sampling.walk import Walk, asked_of, images_of, texts_of, walk
 
 if TYPE_CHECKING:
@@ -109,14 +109,14 @@ class Studio:
 
         for running in self.engine.run(walks()):
             recipe = kept[running.key]
-            yield Stepped(running.key, running.taken, evaluations(recipe.sampler, recipe.steps))
+            yield Stepped(running.key, running.taken, evaluations(recipe.sampler or USUAL, recipe.steps))
             if running.latents is not None:
                 with self.engine.alone:
                     made = self._finish(running.key, kept.pop(running.key), running, running.latents)
                 yield made
 
     def complete(self, recipe: Recipe) -> Recipe:
-        """The recipe with this model's name, scale, nothing and size where it leaves them open.
+        """The recipe with this model's name, scale, nothing, sampler and size where it leaves them open.
 
         Raises `InputError` for a rule, sampler, model or size that this studio does not have.
         """
@@ -127,15 +127,21 @@ class Studio:
         mine, multiple = self.denoiser, self.denoiser.multiple
         scale = mine.scale if rules.has_scale(recipe) else None
         own = {"model": mine.name, "scale": scale, "nothing": mine.nothing, "width": mine.size, "height": mine.size}
-        own["emphasis"] = EMPHASIS[recipe.syntax]
+        own |= {"emphasis": EMPHASIS[recipe.syntax], "sampler": self._sampler(recipe)}
         recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
-        self._check_steps(recipe.sampler, recipe.steps)
+        self._check_steps(recipe.sampler or USUAL, recipe.steps)
         with self.engine.alone:
             self._networks.check(recipe)
         for field in ("width", "height"):
             if (value := getattr(recipe, field)) % multiple:
                 raise InputError(f"{field}: {value} was given; allowed: multiples of {multiple}")
         return recipe
+
+    def _sampler(self, recipe: Recipe) -> str:
+        """What samples a recipe that leaves it open: the usual one of noise or of flows, or the first that its rule has."""
+        usual = "euler" if is_flow(self.denoiser.scheduler) else USUAL
+        allowed = rules.samplers_of(recipe)
+        return usual if usual in allowed else allowed[0]
 
     def room(self, recipe: Recipe) -> int:
         """How many chunks of the encoder's own length the texts of a recipe take, those of the longest."""

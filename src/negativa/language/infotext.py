@@ -19,7 +19,7 @@ from typing import Final
 from negativa.errors import InputError
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
-from negativa.plain.samplers import SAMPLERS
+from negativa.plain.samplers import SAMPLERS, USUAL
 
 MARK: Final = "Negative prompt:"
 PAIR: Final = re.compile(r'\s*(\w[\w \-/]{1,60}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
@@ -75,7 +75,7 @@ def write(receipt: Receipt) -> str:
     recipe = receipt.recipe
     settings = {
         "Steps": recipe.steps,
-        "Sampler": SAMPLERS[recipe.sampler].label,
+        "Sampler": SAMPLERS[recipe.sampler or USUAL].label,
         "CFG scale": "" if recipe.scale is None else f"{recipe.scale:g}",
         "Seed": recipe.seed,
         "Size": f"{recipe.width}x{recipe.height}",

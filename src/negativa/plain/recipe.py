@@ -34,8 +34,8 @@ class Recipe:
     those that are not given take the rule's defaults. `wrappers` are what the rule is wrapped in, the first innermost:
     "rescale", "interval:low=0.3:high=5". `window` (start, stop) bounds all negatives, on top of their own; "noun" and
     "adjective" are published ones. `nothing` says what stands where no text is given. `width` and `height` are pixels.
-    `scale`, `nothing`, `width`, `height` and `model` may be None: the studio's model fills them in (`scale` for rules that have
-    one).
+    `scale`, `sampler`, `nothing`, `width`, `height` and `model` may be None: the studio's model fills them in (`scale` for
+    rules that have one, `sampler` with one that the rule works with).
     `weaker` is what rules like autoguidance move away from: another model by its name, folder, file or hub id, or this one
     with LoRAs, weighed as in `loras`, in the place of the recipe's own. Names of rules, knobs,
     wrappers and models are checked by the studio, which knows them. `syntax` says how weights and schedules are written in
@@ -50,7 +50,7 @@ class Recipe:
     seed: int
     steps: int
     scale: float | None
-    sampler: str
+    sampler: str | None
     rule: str
     knobs: tuple[tuple[str, float], ...]
     wrappers: tuple[str, ...]
@@ -74,7 +74,7 @@ class Recipe:
         seed: int = KNOBS["seed"].default,
         steps: int = KNOBS["steps"].default,
         scale: float | None = KNOBS["scale"].default,
-        sampler: str = "euler_a",
+        sampler: str | None = None,
         rule: str = "cfg",
         knobs: Knobs = None,
         wrappers: str | Sequence[str] = (),
@@ -94,7 +94,7 @@ class Recipe:
         values: dict[str, Any] = {
             "prompt": text("prompt", prompt),
             "negative": _negatives(negative),
-            "sampler": samplers.known(text("sampler", sampler)),
+            "sampler": None if sampler is None else samplers.known(text("sampler", sampler)),
             "rule": text("rule", rule),
             "knobs": _knobs(knobs),
             "wrappers": _wrappers(wrappers),

@@ -37,6 +37,10 @@ SAMPLERS: Final[dict[str, Sampler]] = {
 }
 
 
+#: The sampler of a recipe that leaves it open, unless model or rule want another.
+USUAL: Final = "euler_a"
+
+
 def known(name: str) -> str:
     """The name itself. Raises `InputError` if no sampler has it."""
     if name not in SAMPLERS:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from negativa.errors import InputError, nearest
 from negativa.plain.knobs import knobs_of
 from negativa.plain.recipe import Recipe
+from negativa.plain.samplers import SAMPLERS
 from negativa.rules.adaptive import Adaptive
 from negativa.rules.apg import AdaptiveProjected
 from negativa.rules.autoguidance import Autoguidance
@@ -99,8 +100,7 @@ def build(recipe: Recipe) -> Rule:
             allowed = nearest(knob, known) if known else "it has none"
             raise InputError(f"knobs: the rule {name!r} has no knob {knob!r}; {allowed}")
         values[knob] = known[knob].check(f"knobs: {knob}", value)
-    samplers = getattr(kind, "samplers", (recipe.sampler,))
-    if recipe.sampler not in samplers:
+    if recipe.sampler and recipe.sampler not in (samplers := samplers_of(recipe)):
         raise InputError(f"sampler: {recipe.sampler!r} was given; allowed with the rule {name!r}: {', '.join(samplers)}")
     if has_scale(recipe):
         values["scale"] = recipe.scale
@@ -114,6 +114,11 @@ def build(recipe: Recipe) -> Rule:
 def kind_of(recipe: Recipe) -> type:
     """The class of the rule that a recipe names. Raises `InputError` for an unknown rule."""
     return _known("rule", recipe.rule.partition(":")[0], RULES)
+
+
+def samplers_of(recipe: Recipe) -> tuple[str, ...]:
+    """The samplers that the rule of a recipe works with, the first of them first. Raises `InputError` for an unknown rule."""
+    return getattr(kind_of(recipe), "samplers", tuple(SAMPLERS))
 
 
 def has_scale(recipe: Recipe) -> bool:
@@ -177,5 +182,6 @@ __all__ = [
     "build",
     "has_scale",
     "kind_of",
+    "samplers_of",
     "space_of",
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from negativa.errors import InputError
 from negativa.plain.passes import WEAKER, Pass
 from negativa.plain.recipe import Recipe
+from negativa.rules import kind_of
 from negativa.sampling.steps import predicts
 from negativa.sampling.walk import asked_of, images_of, texts_of
 
@@ -67,8 +68,9 @@ class Networks:
 
     def room(self, recipe: Recipe) -> int:
         """How many chunks the texts of a recipe take, those of the longest, at least one."""
-        asked = asked_of(recipe, self._main.scheduler).values()
-        models = [self._main, *(self._other(name) for name in {one.model for passes in asked for one in passes} if name)]
+        models, another = [self._main], getattr(kind_of(recipe), "worse", None) == WEAKER
+        if another and isinstance(recipe.weaker, str):
+            models.append(self._other(recipe.weaker))
         return max([1, *(model.chunks(words) for _, words in texts_of(recipe) for model in models)])
 
     def _other(self, name: str) -> Denoiser:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from negativa.plain.conditions import Shown, Words
 from negativa.plain.images import Blank, Image
 from negativa.plain.passes import LATENTS, POSITIVE, Active, Moment, Pass, Patch, negative
 from negativa.plain.recipe import Recipe
-from negativa.plain.samplers import SAMPLERS
+from negativa.plain.samplers import SAMPLERS, USUAL
 from negativa.rules import build
 from negativa.rules.adaptive import IDLE
 from negativa.rules.rule import Rule, bare, patches_of, start_of
@@ -20,7 +20,7 @@ from negativa.rules.spaces import convert
 from negativa.sampling import noise
 from negativa.sampling.passes import Blend, asked, blended, is_scheduled_at_all, needed, passes_of, patched
 from negativa.sampling.pictures import pictured
-from negativa.sampling.steps import Level, Steps, levels, predicts
+from negativa.sampling.steps import Steps, levels, predicts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,11 +51,11 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any],
     native = predicts(config)
     generator = noise.stream(recipe.seed)
     first = noise.start(generator, shape)
-    steps = Steps(recipe.sampler, config, recipe.steps, generator)
+    steps = Steps(recipe.sampler or USUAL, config, recipe.steps, generator)
     latents = steps.first(first)
     memory: dict[str, Any] = {}
     idle: dict[tuple[str, ...], tuple[Blend, ...]] = {}  # what stood behind the passes last asked for, by their names
-    for moment, timestep in zip(moments(recipe, levels(recipe.sampler, config, recipe.steps)), steps.timesteps, strict=True):
+    for moment, timestep in zip(moments(recipe, config), steps.timesteps, strict=True):
         seen = steps.seen(latents, timestep)
         named, patches = passes_at(recipe, rule, moment)
         passes = patched(named, patches)
@@ -75,10 +75,11 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any],
     return latents[0]
 
 
-def moments(recipe: Recipe, noise: Sequence[Level]) -> tuple[Moment, ...]:
-    """The moments of a walk, one for each evaluation of the network, with how much `noise` there is."""
-    each, found = SAMPLERS[recipe.sampler].evaluations, list[Moment]()
-    for i, level in enumerate(noise):
+def moments(recipe: Recipe, config: Mapping[str, Any]) -> tuple[Moment, ...]:
+    """The moments of a walk, one for each evaluation of the network; `config` is the model's scheduler configuration."""
+    sampler, found = recipe.sampler or USUAL, list[Moment]()
+    each = SAMPLERS[sampler].evaluations
+    for i, level in enumerate(levels(sampler, config, recipe.steps)):
         step = i // each
         acting = [(j, one) for j, one in enumerate(recipe.negative) if one.acts_at(step, recipe.steps)]
         active = tuple(Active(negative(j), 1.0 if isinstance(one.condition, Image) else one.weight) for j, one in acting)
@@ -100,14 +101,14 @@ def asked_of(recipe: Recipe, config: Mapping[str, Any]) -> Mapping[str, tuple[Pa
 
     `config` is the model's scheduler configuration. A negative that a patch reads inside another pass is among the names.
     """
-    return _asked_of(recipe, levels(recipe.sampler, config, recipe.steps))
+    return _asked_of(recipe, moments(recipe, config))
 
 
 @lru_cache(maxsize=1024)  # asked before, at and after a walk
-def _asked_of(recipe: Recipe, noise: tuple[Level, ...]) -> Mapping[str, tuple[Pass, ...]]:
+def _asked_of(recipe: Recipe, walked: tuple[Moment, ...]) -> Mapping[str, tuple[Pass, ...]]:
     rule = build(recipe)
     found: dict[str, dict[Pass, None]] = {}
-    for moment in moments(recipe, noise):
+    for moment in walked:
         named, patches = passes_at(recipe, rule, moment)
         changed = patched(named, patches)
         inside = {str(name): named[str(name)] for patch in patches.values() for name, _ in patch.against}

@@ -21,7 +21,7 @@ Seeds = Annotated[
 ]
 Scale = Annotated[float | None, typer.Option(help=KNOBS["scale"].help)]
 Steps = Annotated[int | None, typer.Option(help=KNOBS["steps"].help)]
-Sampler = Annotated[str | None, typer.Option(help="See `negativa samplers`.")]
+Sampler = Annotated[str | None, typer.Option(help="See `negativa samplers`; without it what suits the model and the rule.")]
 Rule = Annotated[str | None, typer.Option(help="See `negativa rules`.")]
 Knob = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="A number of the rule's own, see `negativa rules RULE`.")

@@ -16,7 +16,7 @@ from negativa.denoisers.unet import UNetDiffusion
 from negativa.language.files import output
 from negativa.plain.passes import POSITIVE
 from negativa.plain.recipe import Recipe
-from negativa.plain.samplers import evaluations
+from negativa.plain.samplers import USUAL, evaluations
 from negativa.sampling.budget import FixedRows
 from negativa.sampling.engine import Engine
 from negativa.sampling.walk import Ask, Walk, walk
@@ -66,7 +66,7 @@ def visited(
     `prompts` are the distinct texts of the recipes. Recipes are complete, those of one goal and model.
     """
     found: list[dict[str, Tensor]] = []
-    each = evaluations(recipes[0].sampler, recipes[0].steps)
+    each = evaluations(recipes[0].sampler or USUAL, recipes[0].steps)
     for begin in range(0, len(recipes), TOGETHER):
         kept = folder / f"walks-{begin // TOGETHER:03}.safetensors"
         some = recipes[begin : begin + TOGETHER]
