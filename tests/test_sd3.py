@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 from tokenizers.pre_tokenizers import Metaspace
@@ -225,3 +226,9 @@ def test_parts_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> None
         negativa.load(str(copy))
     with pytest.raises(InputError, match="adapters: they were given with"):
         negativa.load(str(folder), image_encoder=str(tmp_path))
+
+
+def test_a_single_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    save_file({"model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight": torch.zeros(2)}, tmp_path / "sd3.safetensors")
+    with pytest.raises(ModelError, match="it is a single file of Stable Diffusion 3; allowed: a diffusers folder of it"):
+        negativa.load(str(tmp_path / "sd3.safetensors"))

@@ -140,7 +140,10 @@ def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype
 
     try:
         with safe_open(path, "pt") as weights:
-            base, refiner = (any(key.startswith(one) for key in weights.keys()) for one in SECOND)  # noqa: SIM118
+            keys = list(weights.keys())
+        base, refiner = (any(key.startswith(one) for key in keys) for one in SECOND)
+        if any(".joint_blocks." in key for key in keys):
+            raise ValueError(f"it is a single file of {StableDiffusion3.family}; allowed: a diffusers folder of it")
         if refiner:
             raise ValueError(f"it is the refiner of Stable Diffusion XL; allowed: {ALLOWED}")
         family = StableDiffusionXL if base else StableDiffusion

@@ -46,7 +46,7 @@ class TripleTexts:
         return replace(read[0], states=states, pooled=torch.cat([one.pooled for one in read if one.pooled is not None]))
 
     def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
-        return self.first.unread(stretches)
+        return self.first.unread(stretches) or (self.third.unread(stretches) if self.third else "")
 
     def learning(self, embedding: Embedding) -> TripleTexts:
         raise InputError(f"embeddings: {embedding.name!r} was given; allowed: none, Stable Diffusion 3 reads none here")
