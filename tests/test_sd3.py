@@ -44,7 +44,7 @@ def t5_tokenizer() -> T5TokenizerFast:
     return T5TokenizerFast(vocab=[tuple(one) for one in vocabulary], extra_ids=0)
 
 
-def tiny_sd3(folder: Path, t5: bool = True) -> StableDiffusion3Pipeline:
+def tiny_sd3(folder: Path, t5: bool = True, layers: int = 2) -> StableDiffusion3Pipeline:
     """An untrained Stable Diffusion 3 of a few thousand weights, 32x32 pictures, latent factor 2, patches of 2."""
     torch.manual_seed(0)
     tokenizer = learn(WORDS)
@@ -70,7 +70,7 @@ def tiny_sd3(folder: Path, t5: bool = True) -> StableDiffusion3Pipeline:
         patch_size=2,
         in_channels=4,
         out_channels=4,
-        num_layers=2,
+        num_layers=layers,
         attention_head_dim=8,
         num_attention_heads=4,
         joint_attention_dim=JOINT,
@@ -232,3 +232,19 @@ def test_a_single_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
     save_file({"model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight": torch.zeros(2)}, tmp_path / "sd3.safetensors")
     with pytest.raises(ModelError, match="it is a single file of Stable Diffusion 3; allowed: a diffusers folder of it"):
         negativa.load(str(tmp_path / "sd3.safetensors"))
+
+
+def test_skip_layer_guidance_is_the_published_one(tmp_path: Path) -> None:
+    """Over all steps, where u + s' (c - u) + s'' (c - p) is our rule of scale s' + s'' and share s'' / (s' + s'' - 1)."""
+    tiny_sd3(tmp_path / "words", layers=11).save_pretrained(tmp_path / "model")
+    pipeline = StableDiffusion3Pipeline.from_pretrained(tmp_path / "model")
+    pipeline.set_progress_bar_config(disable=True)
+    skipping = {"skip_guidance_layers": [7, 8, 9], "skip_layer_guidance_start": -1, "skip_layer_guidance_stop": 1}
+    theirs = drawn(pipeline, BASE.replace(negative="hat"), skip_layer_guidance_scale=2.8, **skipping)
+    knobs = {"share": 2.8 / (BASE.scale + 2.8 - 1), "first": 0.0, "last": 1.0}
+    recipe = BASE.replace(negative="hat", rule="slg", scale=BASE.scale + 2.8, knobs=knobs)
+    studio = negativa.load(str(tmp_path / "model"))
+    same(studio.generate(recipe).latents, theirs)
+    together = {one.index: one.latents for one in studio.generate_many([recipe, BASE.replace(negative="hat")])}
+    same(together[0], theirs)
+    same(together[1], drawn(pipeline, BASE.replace(negative="hat")))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from diffusers import AutoencoderKL, SD3Transformer2DModel
@@ -15,11 +15,14 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderMo
 from negativa.denoisers.embeddings import Embedding
 from negativa.denoisers.encoding import Encoding, Part, Unit
 from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.patches import PATCHES
 from negativa.denoisers.t5 import LENGTH, T5Texts
 from negativa.denoisers.texts import ClipTexts
 from negativa.errors import InputError
 from negativa.plain.conditions import Emphasis
 from negativa.plain.passes import Pass
+
+SKIPPED: Final = (7, 8, 9)  # layers that skip layer guidance leaves out, as published with 3.5
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class TripleTexts:
 
 @dataclass(kw_only=True)
 class StableDiffusion3(LatentDiffusion):
-    """All text is read in joint attention; what is pooled is told with the time."""
+    """All text is read in joint attention; what is pooled is told with the time. Of patches it has `slg` alone."""
 
     family = "Stable Diffusion 3"
     pipeline = "StableDiffusion3Pipeline"
@@ -93,12 +96,17 @@ class StableDiffusion3(LatentDiffusion):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.multiple = self.factor * self.transformer.config.patch_size
+        if self.transformer.config.num_layers > max(SKIPPED):
+            self.patches = {"slg": PATCHES["slg"]}
 
     def read_by(self) -> TripleTexts:
         first = ClipTexts(self.tokenizer, self.text_encoder, penultimate=True)
         second = ClipTexts(self.tokenizer_2, self.text_encoder_2, penultimate=True)
         third = T5Texts(self.tokenizer_3, self.text_encoder_3) if self.tokenizer_3 and self.text_encoder_3 else None
         return TripleTexts(first, second, third, self.transformer.config.joint_attention_dim)
+
+    def _alike(self, one: Pass) -> Hashable:
+        return one.room, bool(one.patches)
 
     def _predict(self, latents: list[Tensor], timesteps: list[float], passes: list[Pass]) -> Tensor:
         read, like = [self._encoding(one.condition, one.room) for one in passes], next(self.transformer.parameters())
@@ -107,6 +115,7 @@ class StableDiffusion3(LatentDiffusion):
             timestep=torch.tensor(timesteps, device=like.device),
             encoder_hidden_states=torch.stack([one.states for one in read]),
             pooled_projections=torch.stack([one.pooled for one in read if one.pooled is not None]),
+            skip_layers=list(SKIPPED) if passes[0].patches else None,
             return_dict=False,
         )[0]
         return predicted.float().cpu()

@@ -3,11 +3,11 @@
     start  = (1 - k) b + k p,     k = 0 before `first` and from `last` on
     guided = start + s (c - start)
 
-c is the prediction under the prompt, p the same with the transformer blocks in the middle of the network left out, b the
-baseline, which the negatives move (see cfg), s the scale, k the `share`. Stability AI 2024, published with the code of Stable
-Diffusion 3.5, without a paper: u + s' (c - u) + 2.8 (c - p) from 1 to 20 % of the steps, there with layers 7 to 9 of a
-transformer; the middle of the U-Net is our reading, and s outside those steps too, where they have s'. A negative of quality,
-without words.
+c is the prediction under the prompt, p the same without three layers of Stable Diffusion 3's transformer, 7 to 9, or without
+the transformer blocks in the middle of a U-Net, b the baseline, which the negatives move (see cfg), s the scale, k the
+`share`. Stability AI 2024, published with the code of Stable Diffusion 3.5, without a paper: u + s' (c - u) + 2.8 (c - p)
+from 1 to 20 % of the steps; the middle of the U-Net is our reading, and s outside those steps too, where they have s'. A
+negative of quality, without words.
 Cost: one pass more than cfg between `first` and `last`, otherwise that of cfg; 1 at scale 1.
 """
 
