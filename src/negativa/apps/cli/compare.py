@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from negativa.apps.cli.generate import parse_knob
+from negativa.apps.cli.generate import parse_knobs
 from negativa.apps.cli.screen import say
 from negativa.apps.cli.texts import parse_lora, parse_weaker
 from negativa.plain.recipe import Recipe
@@ -34,7 +34,7 @@ def recipe_of(
     """The recipe of what was given on the command line; None is its default."""
     given |= {"window": window, "wrappers": wrap, "weaker": parse_weaker(weaker)}
     given |= {"loras": None if lora is None else tuple(map(parse_lora, lora))}
-    given |= {"knobs": None if knob is None else dict(map(parse_knob, knob))}
+    given |= {"knobs": None if knob is None else parse_knobs(knob)}
     return Recipe(prompt, **{name: value for name, value in given.items() if value is not None})
 
 

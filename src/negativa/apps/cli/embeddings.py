@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from negativa.apps.cli import usage
 from negativa.apps.cli.screen import say
 
 
@@ -20,7 +21,7 @@ class Listing(TyperGroup):
         return super().parse_args(ctx, args if named else ["list", *args])
 
 
-app = typer.Typer(
+app = usage.App(
     help="List the embeddings in a folder (negativa embeddings DIR), or convert one.", cls=Listing, no_args_is_help=True
 )
 

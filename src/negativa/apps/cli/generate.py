@@ -75,7 +75,7 @@ def generate(
         "sampler": sampler,
         "rule": rule,
         "wrappers": wrap,
-        "knobs": None if knob is None else dict(map(parse_knob, knob)),
+        "knobs": None if knob is None else parse_knobs(knob),
         "window": window,
         "nothing": nothing,
         "width": width,
@@ -126,13 +126,18 @@ def generate(
             print(f"{target}  seed {receipt.recipe.seed}, {receipt.rows_run} rows, {receipt.seconds:.1f} s", flush=True)
 
 
-def parse_knob(text: str) -> tuple[str, float]:
-    """A knob as written on the command line: NAME=VALUE. Raises `InputError` for anything else."""
-    name, _, value = text.partition("=")
-    try:
-        return name.strip(), float(value)
-    except ValueError as error:
-        raise InputError(f"knob: {text!r} was given; allowed: NAME=NUMBER, as in momentum=0.5") from error
+def parse_knobs(written: list[str]) -> dict[str, float]:
+    """Knobs as written on the command line, each once: NAME=VALUE. Raises `InputError` for anything else."""
+    found: dict[str, float] = {}
+    for text in written:
+        name, _, value = text.partition("=")
+        if (name := name.strip()) in found:
+            raise InputError(f"knob: {name!r} was given twice; allowed: once")
+        try:
+            found[name] = float(value)
+        except ValueError as error:
+            raise InputError(f"knob: {text!r} was given; allowed: NAME=NUMBER, as in momentum=0.5") from error
+    return found
 
 
 def _seeds(recipe: Recipe, count: int) -> Iterator[Recipe]:

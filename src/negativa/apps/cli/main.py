@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 import warnings
 
-import typer
-
-from negativa.apps.cli import ablate, bake, check, embeddings, generate, grid, lists, read, study, sweep, train
+from negativa.apps.cli import ablate, bake, check, embeddings, generate, grid, lists, read, study, sweep, train, usage
 from negativa.errors import NegativaError
 
-app = typer.Typer(
+app = usage.App(
     help="Tell a text-to-image diffusion model what not to draw, and see whether it listened.",
     no_args_is_help=True,
     add_completion=False,
@@ -37,7 +35,10 @@ def main() -> None:
     """Run the command; bad input ends in one sentence and status 2, Ctrl-C in status 130 with what is finished kept."""
     warnings.filterwarnings("ignore", module="torchsde")  # it warns of rounding in the last digit of its own times
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
     except NegativaError as error:
         print(f"negativa: {error}", file=sys.stderr)
-        sys.exit(2)
+    except usage.UsageError as error:
+        if said := usage.sentence(error):
+            print(f"negativa: {said}", file=sys.stderr)
+    sys.exit(2)

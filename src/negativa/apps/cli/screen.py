@@ -43,10 +43,12 @@ def parts(events: Iterable[T | Trained]) -> Iterator[T | Trained]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     words = TextColumn("{task.fields[words]}")
-    with Progress(*columns, words, console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False) as bars:
-        tasks: dict[str, TaskID] = {}
+    bars = Progress(*columns, words, console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False)
+    tasks: dict[str, TaskID] = {}
+    try:
         for now in events:
             if isinstance(now, Trained):
+                bars.start()
                 if now.part not in tasks:
                     tasks[now.part] = bars.add_task(now.part, completed=now.step, total=now.steps, words="")
                 speed = bars.tasks[tasks[now.part]].speed
@@ -54,3 +56,6 @@ def parts(events: Iterable[T | Trained]) -> Iterator[T | Trained]:
                 said += [f"{speed:.2f} a second"] if speed else []
                 bars.update(tasks[now.part], completed=now.step, total=now.steps, words=", ".join(said))
             yield now
+    finally:
+        if tasks:  # one that never started would leave a blank line
+            bars.stop()

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from negativa.apps.cli import train_negative, train_token
+from negativa.apps.cli import train_negative, train_token, usage
 from negativa.apps.cli.screen import parts
 from negativa.errors import InputError, nearest
 from negativa.plain.knobs import KNOBS
 
-app = typer.Typer(help="Train tokens, and what ships with the package.", no_args_is_help=True)
+app = usage.App(help="Train tokens, and what ships with the package.", no_args_is_help=True)
 app.command("token")(train_token.token)
 app.command("wrong")(train_token.wrong)
 app.command("negative")(train_negative.negative)
