@@ -138,7 +138,7 @@ def test_ctrl_c_ends_quietly_and_leaves_whole_files(folder: Path, tmp_path: Path
         _, words_left = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in words_left
     files = sorted(tmp_path.iterdir())
-    assert files
+    assert f"interrupted; {len(files)} of 500 pictures are in {str(tmp_path)!r}\n" == words_left
     for file in files:
         assert negativa.read(file).recipe.prompt == "x"
 
@@ -164,14 +164,73 @@ def test_windows_that_are_none(text: str) -> None:
 
 
 def test_others_pictures_are_read_whatever_made_them(tmp_path: Path) -> None:
-    notes = PngInfo()
-    notes.add_text("parameters", "a cat\nNegative prompt: dog\nSteps: 4, Sampler: LMS, CFG scale: 7, Seed: 1, Clip skip: 2")
-    Image.new("RGB", (8, 8)).save(tmp_path / "lms.png", pnginfo=notes)
+    text = "a cat\nNegative prompt: dog\nSteps: 4, Sampler: LMS, CFG scale: 7, Seed: 1, Clip skip: 2"
+    another(tmp_path / "lms.png", text)
     told = run("read", "lms.png", cwd=tmp_path)
     assert told.returncode == 0 and "LMS" in told.stdout and "negative   dog" in told.stdout
     assert json.loads(run("read", "lms.png", "--json", cwd=tmp_path).stdout)["recipe"] is None
     refused = run("generate", "--like", "lms.png", cwd=tmp_path)
     assert refused.returncode == 2 and "sampler: 'LMS' stands in the picture" in refused.stderr
+
+
+def drawn(*words: str, folder: Path, cwd: Path) -> tuple[negativa.Recipe, str]:
+    """The recipe that `generate` carried out, and what it said."""
+    told = run("generate", *words, "--model", str(folder), "--json", "--out", "new.png", "--overwrite", cwd=cwd)
+    assert told.returncode == 0, told.stderr
+    return negativa.Recipe.from_dict(json.loads(told.stdout)["recipe"]), told.stderr
+
+
+def another(file: Path, text: str, **chunks: str) -> None:
+    """A picture as another program writes it."""
+    notes = PngInfo()
+    notes.add_text("parameters", text)
+    for name, chunk in chunks.items():
+        notes.add_itxt(name, chunk)
+    Image.new("RGB", (8, 8)).save(file, pnginfo=notes)
+
+
+def test_like_keeps_what_is_not_replaced(folder: Path, tmp_path: Path) -> None:
+    made = negativa.Recipe("a man", "hat", seed=5, steps=2, rule="sld", knobs={"momentum": 0.1, "threshold": 0.02})
+    negativa.save(tmp_path / "r.png", Image.new("RGB", (8, 8)), negativa.Receipt(made, 1, 1, 1.0))
+
+    def like(*words: str) -> tuple[negativa.Recipe, str]:
+        return drawn("--like", "r.png", *words, folder=folder, cwd=tmp_path)
+
+    both, _ = like("a woman without a beard or a hat", "--knob", "strength=7")
+    assert both.prompt == "a woman" and both.negative == (Negative("hat"), Negative("beard"))
+    assert both.knobs == (("momentum", 0.1), ("strength", 7.0), ("threshold", 0.02))
+    typed, _ = like("a woman without a beard", "-n", "car")
+    assert typed.negative == (Negative("car"), Negative("beard")) and typed.knobs == made.knobs
+    assert like("-n", "")[0].negative == ()
+    ruled, said = like("--rule", "cfg")
+    assert ruled.knobs == () and ruled.negative == made.negative
+    assert "notice: not carried over from the rule 'sld' to 'cfg': momentum=0.1, threshold=0.02" in said
+    preset, said = like("--rule", "sld:strong")
+    assert preset.knobs == made.knobs and "not carried over" not in said
+
+
+def test_like_of_anothers_picture_says_what_it_leaves_and_takes_what_replaces_it(folder: Path, tmp_path: Path) -> None:
+    def like(settings: str, *words: str) -> tuple[negativa.Recipe, str]:
+        another(tmp_path / "a.png", f"a cat\n{settings}, CFG scale: 7, Size: 8x8")
+        return drawn("--like", "a.png", *words, folder=folder, cwd=tmp_path)
+
+    seeds = {like("Steps: 1, Sampler: Euler")[0].seed for _ in range(2)}
+    assert len(seeds) == 2, "a seed that the picture does not say is drawn by lot"
+    assert like("Steps: 1, Sampler: DPM2 a, Seed: 3", "--sampler", "euler")[0].sampler == "euler"
+    assert like("Steps: 1, Sampler: Euler, Seed: -1", "--seed", "3")[0].seed == 3
+    _, said = like("Steps: 1, Seed: 3, Model: dreamshaper, Model hash: abcdef, Clip skip: 2")
+    assert "not carried over from a.png: Clip skip" in said, "--model is given"
+    another(tmp_path / "a.png", "a cat\nSteps: 1, Seed: 3, Model: dreamshaper, Model hash: abcdef, Clip skip: 2")
+    told = run("generate", "--like", "a.png", "--out", "new.png", "--overwrite", cwd=tmp_path)
+    assert told.returncode == 0 and "not carried over from a.png: Model, Model hash, Clip skip" in told.stderr
+
+
+def test_a_damaged_recipe_is_said(folder: Path, tmp_path: Path) -> None:
+    another(tmp_path / "x.png", "a cat\nSteps: 1, Seed: 4, Size: 8x8", negativa='{"recipe": ')
+    recipe, said = drawn("--like", "x.png", folder=folder, cwd=tmp_path)
+    sentence = "notice: what x.png says of itself is damaged; its 'parameters' text is read, which holds less"
+    assert recipe.seed == 4 and sentence in said
+    assert sentence in run("read", "x.png", cwd=tmp_path).stderr
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:

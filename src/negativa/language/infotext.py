@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from negativa.errors import InputError
 from negativa.plain.receipt import Receipt
@@ -25,7 +25,7 @@ MARK: Final = "Negative prompt:"
 PAIR: Final = re.compile(r'\s*(\w[\w \-/]{1,60}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 LEAST_PAIRS: Final = 3
 SETTINGS: Final = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Emphasis"}
-USED: Final = SETTINGS | {"Model", "Model hash", "RNG", "Version"}
+USED: Final = SETTINGS | {"RNG", "Version"}
 EMPHASES: Final = {"no-norm": "No norm"}  # what stands in such a text where it is not the usual
 
 
@@ -37,23 +37,24 @@ class Infotext:
     negative: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def recipe(self) -> Recipe:
+    def recipe(self, **changes: Any) -> Recipe:
         """As much of it as a recipe can say; what it leaves open takes its default.
 
-        Raises `InputError` if a setting holds no usable value.
+        `changes` are fields of the recipe, in the place of what the text says of them. Raises `InputError` if a setting that is
+        used holds no usable value.
         """
         known = self.settings
         values: dict[str, object] = {"prompt": self.prompt, "negative": self.negative}
         for name, key, kind in (("steps", "Steps", int), ("scale", "CFG scale", float), ("seed", "Seed", int)):
-            if key in known:
+            if key in known and name not in changes:
                 values[name] = _converted(kind, key, known[key])
         if size := re.fullmatch(r"(\d{1,5})x(\d{1,5})", known.get("Size", "")):
             values |= {"width": int(size[1]), "height": int(size[2])}
         if emphasis := {label: name for name, label in EMPHASES.items()}.get(known.get("Emphasis", "")):
             values["emphasis"] = emphasis
-        if (sampler := self._sampler()) is not None:
+        if "sampler" not in changes and (sampler := self._sampler()) is not None:
             values["sampler"] = sampler
-        return Recipe.from_dict(values)
+        return Recipe.from_dict(values | changes)
 
     def unused(self) -> list[str]:
         """The settings that a recipe has no place for."""

@@ -31,17 +31,29 @@ class Made:
     """What a picture file says of itself.
 
     `parameters` is the infotext as written ("" if none), `infotext` what it says, `receipt` ours as plain values (None
-    in the pictures of others).
+    in the pictures of others). `damaged` says that there was a receipt of ours that could not be read.
     """
 
     parameters: str
     infotext: Infotext
     receipt: dict[str, Any] | None
+    damaged: bool = False
 
     @property
     def recipe(self) -> Recipe:
         """What of it can be carried out again. Raises `InputError` if it names a sampler or value that we do not have."""
-        return self.infotext.recipe() if self.receipt is None else Recipe.from_dict(self.receipt["recipe"])
+        return self.changed()
+
+    @property
+    def rule(self) -> str:
+        """The rule that made it; "cfg" where it does not say."""
+        return str(({} if self.receipt is None else self.receipt["recipe"]).get("rule", "cfg"))
+
+    def changed(self, **changes: Any) -> Recipe:
+        """As `recipe`, with changes in the place of fields that need not be usable themselves."""
+        if self.receipt is None:
+            return self.infotext.recipe(**changes)
+        return Recipe.from_dict(self.receipt["recipe"] | changes)
 
 
 def save(path: str | os.PathLike[str], image: Image.Image, receipt: Receipt, overwrite: bool = False) -> None:
@@ -76,7 +88,7 @@ def read(path: str | os.PathLike[str]) -> Made:
     try:
         with Image.open(path) as image:
             image.load()
-            own, text = _notes(image)
+            own, text, there = _notes(image)
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no picture, or a damaged one"
         raise InputError(f"picture: {os.fspath(path)!r} could not be read: {reason}") from error
@@ -86,7 +98,7 @@ def read(path: str | os.PathLike[str]) -> Made:
         raise InputError(f"picture: {os.fspath(path)!r} does not say what made it; allowed: a file with a 'parameters' text")
     if text.lstrip().startswith("{"):
         raise InputError(f"picture: the 'parameters' of {os.fspath(path)!r} are another program's JSON; allowed: infotext")
-    return Made(text, infotext.read(text), None)
+    return Made(text, infotext.read(text), None, there)
 
 
 def files_in(what: str, folder: Path) -> list[Path]:
@@ -100,15 +112,16 @@ def files_in(what: str, folder: Path) -> list[Path]:
     return found
 
 
-def _notes(image: Image.Image) -> tuple[object, str]:
-    """Our receipt, if there is one, and the infotext."""
+def _notes(image: Image.Image) -> tuple[object, str, bool]:
+    """Our receipt, if there is one that can be read, the infotext, and whether there is a receipt at all."""
     exif = image.getexif()
     text = str(image.info.get("parameters", ""))
     comment = exif.get_ifd(IFD.Exif).get(Base.UserComment, b"")
     if isinstance(comment, bytes) and comment.startswith(UNICODE):
         text = _decoded(comment.removeprefix(UNICODE))
-    own = _json(image.info.get(CHUNK)) or (_json(exif.get(Base.ImageDescription)) or {}).get(CHUNK)
-    return own, text
+    description = exif.get(Base.ImageDescription)
+    own = _json(image.info.get(CHUNK)) or (_json(description) or {}).get(CHUNK)
+    return own, text, CHUNK in image.info or str(description).startswith(f'{{"{CHUNK}"')
 
 
 def _decoded(raw: bytes) -> str:

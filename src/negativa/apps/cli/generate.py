@@ -14,6 +14,7 @@ import typer
 
 from negativa.apps.cli import options
 from negativa.apps.cli.images import parse_adapters, parse_image, together
+from negativa.apps.cli.like import recipe_like
 from negativa.apps.cli.screen import progress, say
 from negativa.apps.cli.texts import parse_lora, parse_weaker, understood
 from negativa.errors import InputError
@@ -89,13 +90,9 @@ def generate(
     }
     if prompt is None and like is None and not image:
         raise InputError("prompt: none was given; allowed: a text, --image, or --like with a picture")
-    base = Recipe()
-    if like is not None:
-        made = pictures.read(like)
-        base = made.recipe
-        if made.receipt is None and (unused := made.infotext.unused()):
-            say(f"notice: not carried over from {like}: {', '.join(unused)}")
-    recipe = base.replace(**{name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    typed = negative is not None or negative_image is not None
+    recipe = Recipe(**given) if like is None else recipe_like(like, given, typed)
     recipes = list(_seeds(recipe, count))
     targets = [_target(one, out, count, overwrite) for one in recipes]
     for target in targets:
@@ -110,20 +107,26 @@ def generate(
     studio = load(recipe.model or "terrarium", **settings)
     said: set[str] = set()
     waiting = {one.seed: target for one, target in zip(recipes, targets, strict=True)}
-    for event in progress(studio.stream(recipes), total=len(recipes)):
-        if not isinstance(event, Result):
-            continue
-        receipt = replace(event.receipt, notices=(*texts.notices, *event.receipt.notices))
-        target = waiting[receipt.recipe.seed]
-        pictures.save(target, event.image, receipt, overwrite)
-        for notice in receipt.notices:
-            if notice not in said:
-                say(f"notice: {notice}")
-                said.add(notice)
-        if as_json:
-            print(json.dumps({"file": str(target), **receipt.to_dict()}, ensure_ascii=False), flush=True)
-        else:
-            print(f"{target}  seed {receipt.recipe.seed}, {receipt.rows_run} rows, {receipt.seconds:.1f} s", flush=True)
+    try:
+        for event in progress(studio.stream(recipes), total=len(recipes)):
+            if not isinstance(event, Result):
+                continue
+            receipt = replace(event.receipt, notices=(*texts.notices, *event.receipt.notices))
+            target = waiting[receipt.recipe.seed]
+            pictures.save(target, event.image, receipt, overwrite)
+            del waiting[receipt.recipe.seed]
+            for notice in receipt.notices:
+                if notice not in said:
+                    say(f"notice: {notice}")
+                    said.add(notice)
+            if as_json:
+                print(json.dumps({"file": str(target), **receipt.to_dict()}, ensure_ascii=False), flush=True)
+            else:
+                print(f"{target}  seed {receipt.recipe.seed}, {receipt.rows_run} rows, {receipt.seconds:.1f} s", flush=True)
+    except KeyboardInterrupt:
+        done = len(recipes) - len(waiting)
+        say(f"interrupted; {done} of {len(recipes)} pictures are in {str(targets[0].parent.absolute())!r}")
+        raise
 
 
 def parse_knobs(written: list[str]) -> dict[str, float]:

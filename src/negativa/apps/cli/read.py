@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from negativa.apps.cli.like import DAMAGED
+from negativa.apps.cli.screen import say
 from negativa.errors import InputError
 from negativa.plain.conditions import Negative
 from negativa.plain.images import Image
@@ -24,6 +26,8 @@ def read(
     from negativa.language import pictures
 
     made = pictures.read(picture)
+    if made.damaged:
+        say(DAMAGED.format(picture))
     if as_json:
         values = {"recipe": _recipe(made), "settings": dict(made.infotext.settings), "receipt": made.receipt}
         print(json.dumps(values, ensure_ascii=False))
