@@ -15,7 +15,8 @@ from PIL.PngImagePlugin import PngInfo
 
 import negativa
 from negativa import InputError, Negative
-from negativa.apps.cli.texts import parse_negative
+from negativa.apps.cli.images import parse_image
+from negativa.apps.cli.texts import parse_lora, parse_negative
 
 COMMAND = [sys.executable, "-m", "negativa"]
 
@@ -151,10 +152,31 @@ def test_ctrl_c_ends_quietly_and_leaves_whole_files(folder: Path, tmp_path: Path
         ("a: b", Negative("a: b")),
         ("at 10:30", Negative("at 10:30")),
         ("hat:-1:0:.5", Negative("hat", -1, 0, 0.5)),
+        (r"hat\:nan", Negative(r"hat\:nan")),
+        ("size:", Negative("size:")),
     ],
 )
 def test_negatives_as_written(text: str, negative: Negative) -> None:
     assert parse_negative(text) == negative
+
+
+@pytest.mark.parametrize("end", [":nan", ":1:0:1:3", ":5e-1", ":,5", ":1e300", ":+1", ":-inf", ":1.2.3", ":0.5:", ":1:nan:1"])
+def test_an_end_that_looks_like_numbers_and_is_none_is_refused(end: str) -> None:
+    for text in (f"hat{end}", f"two hats, (a car){end}"):
+        with pytest.raises(InputError, match=r"negative: .* was given; allowed: TEXT, TEXT:WEIGHT or"):
+            parse_negative(text)
+    with pytest.raises(InputError, match=r"lora: .* was given; allowed: FILE or FILE:WEIGHT"):
+        parse_lora(f"f.safetensors{end}")
+    with pytest.raises(InputError, match=r"image: .* was given; allowed: \[ADAPTER=\]PATH"):
+        parse_image(f"base=cat.png{end}")
+
+
+def test_files_that_end_like_numbers_are_files(tmp_path: Path) -> None:
+    file = tmp_path / "f:nan"
+    file.write_text("")
+    assert parse_lora(str(file)) == (str(file), 1.0) and parse_lora(f"{file}:0.5") == (str(file), 0.5)
+    with pytest.raises(InputError, match="allowed: FILE or FILE:WEIGHT"):
+        parse_lora(f"{tmp_path}/g:1:2")
 
 
 @pytest.mark.parametrize("text", ["hat:1:0.5:0.2", "hat:1:0.2", "hat:1:0:2"])

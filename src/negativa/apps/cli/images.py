@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from negativa.apps.cli.texts import TAIL
+from negativa.apps.cli.texts import TAIL, check_end
 from negativa.errors import InputError
 from negativa.plain.conditions import Negative
 from negativa.plain.images import Image
@@ -52,7 +52,10 @@ def _parts(field: str, text: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
     match = ADAPTER.fullmatch(text)
     rest = match["rest"] if match else text
     adapter = {"adapter": match["adapter"]} if match else {}
-    if Path(rest).is_file() or (found := WEIGHTED.fullmatch(rest)) is None:
+    if Path(rest).is_file():
+        return rest, adapter, {}
+    check_end(field, rest, WRITTEN)
+    if (found := WEIGHTED.fullmatch(rest)) is None:
         return rest, adapter, {}
     if found["start"] and not found["stop"]:
         raise InputError(f"{field}: {text!r} was given; allowed: {WRITTEN}")

@@ -18,7 +18,10 @@ NUMBER: Final = r"\d*\.?\d+"
 TAIL: Final = rf":(?P<weight>-?{NUMBER})(?::(?P<start>{NUMBER})(?::(?P<stop>{NUMBER}))?)?"
 LORA: Final = re.compile(rf"(?P<file>.+?):(?P<weight>-?{NUMBER})", re.DOTALL)
 WEIGHTED: Final = re.compile(rf"(?P<text>@[^:]+|.*?[^\d.]){TAIL}", re.DOTALL)
-
+#: What ends like a weight and a window, well written or not.
+LIKE: Final = r"[+-]?(?:(?=[.,]*\d)[\d.,]+(?:e[+-]?\d+)?|nan|inf(?:inity)?)"
+ENDED: Final = re.compile(rf".*?[^\d.,:\\](?P<tail>(?::{LIKE})+:?)", re.DOTALL | re.IGNORECASE)
+WRITTEN: Final = "TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP"
 
 #: A person's own named negatives.
 OWN: Final = Path(typer.get_app_dir("negativa")) / "negatives.toml"
@@ -52,21 +55,34 @@ def understood(prompt: str | None, negatives: Sequence[str] | None, literal: boo
 def parse_negative(text: str) -> Negative:
     """A negative as written on the command line: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP; @NAME is a named one.
 
-    A text that ends in a digit is taken whole ("at 10:30"). Raises `InputError` for a start without a stop, or an unknown
-    name.
+    A text that ends in a digit is taken whole ("at 10:30"). Raises `InputError` for a start without a stop, an end that looks
+    like numbers and is none ("hat:1e3"; "hat\\:1e3" is text), or an unknown name.
     """
+    check_end("negative", text, WRITTEN)
     if (found := WEIGHTED.fullmatch(text)) is None:
         return Negative(named.expand(text, OWN))
     if found["start"] and not found["stop"]:
-        raise InputError(f"negative: {text!r} was given; allowed: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP")
+        raise InputError(f"negative: {text!r} was given; allowed: {WRITTEN}")
     values: dict[str, Any] = {name: float(found[name]) for name in ("weight", "start", "stop") if found[name]}
     return Negative(named.expand(found["text"], OWN), **values)
 
 
 def parse_lora(text: str) -> tuple[str, float]:
-    """A LoRA as written on the command line: FILE or FILE:WEIGHT; what is a file's name as it stands is taken whole."""
+    """A LoRA as written on the command line: FILE or FILE:WEIGHT; what is a file's name as it stands is taken whole.
+
+    Raises `InputError` for an end that looks like a weight and is none.
+    """
     found = None if Path(text).is_file() else LORA.fullmatch(text)
-    return (found["file"], float(found["weight"])) if found else (text, 1.0)
+    file, weight = (found["file"], float(found["weight"])) if found else (text, 1.0)
+    if not Path(file).is_file():
+        check_end("lora", text, "FILE or FILE:WEIGHT", rf":-?{NUMBER}")
+    return file, weight
+
+
+def check_end(field: str, text: str, written: str, numbers: str = TAIL) -> None:
+    """Raise `InputError` if a text ends in what looks like its numbers, but is not."""
+    if (found := ENDED.fullmatch(text)) and not re.fullmatch(numbers, found["tail"]):
+        raise InputError(f"{field}: {text!r} was given; allowed: {written}, with numbers as in 0.5")
 
 
 def parse_weaker(text: str | None) -> str | list[tuple[str, float]] | None:
