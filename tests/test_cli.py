@@ -110,6 +110,8 @@ BAD = {
     "one of several": (("grid", "x", "--seed", "b", "--seed", "1"), "seed: 'b, 1' was given; allowed: a whole number from 0"),
     "twice": (("generate", "x", "--seed", "1", "--seed", "2"), "negativa: seed: given 2 times; allowed: once"),
     "knob twice": (("generate", "x", "--knob", "momentum=1", "--knob", "momentum=2"), "knob: 'momentum' was given twice"),
+    "config": (("generate", "x", "--config", "/nope"), "config: there is no '/nope'; allowed: a folder"),
+    "encoder": (("generate", "x", "--image-encoder", "/nope"), "image encoder: there is no '/nope'; allowed: a folder"),
     "device": (("generate", "x", "--device", "toaster"), "device: 'toaster' was given"),
     "training seed": (("train", "terrarium", "--seed", "-1"), "seed: -1 was given"),
     "training folder": (("train", "terrarium", "--folder", "/dev/null/x"), "folder: '/dev/null/x' cannot be written"),
@@ -200,6 +202,25 @@ def drawn(*words: str, folder: Path, cwd: Path) -> tuple[negativa.Recipe, str]:
     told = run("generate", *words, "--model", str(folder), "--json", "--out", "new.png", "--overwrite", cwd=cwd)
     assert told.returncode == 0, told.stderr
     return negativa.Recipe.from_dict(json.loads(told.stdout)["recipe"]), told.stderr
+
+
+def test_settings_without_effect_are_said(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    adapter = Path(negativa.__file__).parent / "terrarium" / "weights" / "ip_adapter" / "base.safetensors"
+    words = ("generate", "x", "--steps", "1", "--out", "x.png", "--syntax", "plain", "--emphasis", "comfy")
+    words = (*words, "--embeddings", "empty", "--config", str(folder), "--image-encoder", str(folder))
+    told = run(*words, "--adapter", str(adapter), cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    for sentence in (
+        "emphasis: no text has weights; 'comfy' has no effect",
+        "embeddings: there is no embedding file in 'empty'; it has no effect",
+        f"config: no model is a single file; {str(folder)!r} has no effect",
+        f"image encoder: no image is given; {str(folder)!r} has no effect",
+        f"adapter: no image is given; {str(adapter)!r} has no effect",
+    ):
+        assert f"notice: {sentence}\n" in told.stderr
+    weighted = run("generate", "(x:1.2)", "--steps", "1", "--out", "y.png", "--emphasis", "comfy", cwd=tmp_path)
+    assert weighted.stderr == ""
 
 
 def another(file: Path, text: str, **chunks: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from negativa import rules
 from negativa.language import prompting
 from negativa.language.checks import said_of_texts
+from negativa.plain.conditions import EMPHASIS
 from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, Pass, negative
 from negativa.plain.recipe import Recipe
 from negativa.plain.windows import inside
@@ -38,6 +39,10 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
             said.append(f"the image {one.name!r} has no effect: {why}")
     said += [f"the LoRA {file!r} has no effect: its weight is 0" for file, weight in recipe.loras if weight == 0]
     said += [f"embeddings: no text says a word of {file!r}; it has no effect" for file in _unsaid(recipe, denoiser)]
+    said += [f"embeddings: there is no embedding file in {folder!r}; it has no effect" for folder in _empty(recipe)]
+    weighted = any(weight != 1 for _, words in texts_of(recipe) for chunk in words.chunks for _, weight in chunk)
+    if recipe.emphasis not in (None, EMPHASIS[recipe.syntax]) and not weighted:
+        said.append(f"emphasis: no text has weights; {recipe.emphasis!r} has no effect")
     if recipe.no_image != "trained" and not pictures:
         said.append(f"no_image: no pass reads an image; {recipe.no_image!r} has no effect")
     for field, words in texts_of(recipe):
@@ -73,6 +78,14 @@ def _unsaid(recipe: Recipe, denoiser: Denoiser) -> Iterator[str]:
         return [one for words in texts for one in denoiser.learned(replace(words, embeddings=files)).items()]
 
     return (file for file in recipe.embeddings if Path(file).is_file() and words_of(file) == words_of())
+
+
+def _empty(recipe: Recipe) -> Iterator[str]:
+    """The folders of embeddings that hold no file which could be one."""
+    from negativa.denoisers.embeddings.files import READERS
+
+    folders = (folder for folder in recipe.embeddings if Path(folder).is_dir())
+    return (one for one in folders if not any(file.suffix.lower() in READERS for file in Path(one).rglob("*")))
 
 
 def _same(named: Mapping[str, Blend], asked: Mapping[str, Sequence[Pass]], one: str, other: str) -> bool:

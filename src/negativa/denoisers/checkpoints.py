@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -62,8 +63,11 @@ def open_model(
     `config` is the diffusers folder that describes a single file; without it diffusers asks the hub. `shelf` holds the
     embeddings whose names are words of its prompts. `adapters` and `image_encoder` read its images, see `Adapters`; a folder's
     own adapters are among them.
-    Raises `ModelError` if there is none, or it cannot be read.
+    Raises `ModelError` if there is none, or it cannot be read, `InputError` for a folder of those that is not there.
     """
+    for field, place in (("config", config), ("image encoder", image_encoder)):
+        if place is not None and not os.path.isdir(place) and (field != "config" or _looks_local(str(place))):  # noqa: PTH112
+            raise InputError(f"{field}: there is no {str(place)!r}; allowed: a folder")
     name, path = ("", model) if isinstance(model, Mixture) else (model, BUILT_IN.get(model, Path(model)))
     if isinstance(path, Mixture):
         if shelf:
@@ -90,8 +94,7 @@ def open_model(
 
 
 def _download(model: str) -> Path:
-    looks_local = model.startswith((".", "/", "~")) or "\\" in model or model.count("/") != 1
-    if looks_local:
+    if _looks_local(model):
         kinds = "a diffusers folder, a .safetensors file or a hub id (owner/name)"
         raise ModelError(f"model: there is no {model!r}; {nearest(model, BUILT_IN)}, {kinds}")
     try:
@@ -100,6 +103,11 @@ def _download(model: str) -> Path:
         raise ModelError(
             f"model: {model!r} is no folder here and could not be fetched from the hub: {_first_line(error)}"
         ) from error
+
+
+def _looks_local(name: str) -> bool:
+    """Whether a name is that of a folder or file here, not a hub id."""
+    return name.startswith((".", "/", "~")) or "\\" in name or name.count("/") != 1
 
 
 def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> LatentDiffusion:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from negativa.apps.cli import compare, options
-from negativa.apps.cli.images import parse_adapters, parse_image, together
+from negativa.apps.cli.images import parse_adapters, parse_image, together, unread
 from negativa.apps.cli.screen import progress
 from negativa.apps.cli.texts import understood
 
@@ -66,7 +66,7 @@ def check(
         print(f"negative: {one.label}, weight {one.weight:g}, from {one.start:g} to {one.stop:g} of the steps")
     if not recipe.negative:
         print(f"negative: none; what guides away is {NOTHINGS[recipe.nothing or studio.denoiser.nothing]}")
-    for notice in (said := (*texts.notices, *said_of(recipe, studio.denoiser))):
+    for notice in (said := (*texts.notices, *unread(recipe, adapter, image_encoder), *said_of(recipe, studio.denoiser))):
         print(f"notice: {notice}")
     if not said:
         print("nothing to object")

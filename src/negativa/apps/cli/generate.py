@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from negativa.apps.cli import options
-from negativa.apps.cli.images import parse_adapters, parse_image, together
+from negativa.apps.cli.images import parse_adapters, parse_image, together, unread
 from negativa.apps.cli.like import recipe_like
 from negativa.apps.cli.screen import progress, say
 from negativa.apps.cli.texts import parse_lora, parse_weaker, understood
@@ -105,13 +105,15 @@ def generate(
     settings: dict[str, Any] = {"device": device, "dtype": dtype, "reproducible": reproducible, "config": config}
     settings |= {"adapters": parse_adapters(adapter), "image_encoder": image_encoder}
     studio = load(recipe.model or "terrarium", **settings)
-    said: set[str] = set()
+    notices, said = [*texts.notices, *unread(recipe, adapter, image_encoder)], set[str]()
+    if config is not None and not any(Path(str(one)).is_file() for one in (recipe.model, recipe.weaker)):
+        notices.append(f"config: no model is a single file; {config!r} has no effect")
     waiting = {one.seed: target for one, target in zip(recipes, targets, strict=True)}
     try:
         for event in progress(studio.stream(recipes), total=len(recipes)):
             if not isinstance(event, Result):
                 continue
-            receipt = replace(event.receipt, notices=(*texts.notices, *event.receipt.notices))
+            receipt = replace(event.receipt, notices=(*notices, *event.receipt.notices))
             target = waiting[receipt.recipe.seed]
             pictures.save(target, event.image, receipt, overwrite)
             del waiting[receipt.recipe.seed]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from negativa.apps.cli.texts import TAIL, check_end
 from negativa.errors import InputError
 from negativa.plain.conditions import Negative
 from negativa.plain.images import Image
+from negativa.plain.recipe import Recipe
 
 ADAPTER: Final = re.compile(r"(?P<adapter>[\w.-]+)=(?P<rest>.+)", re.DOTALL)
 WEIGHTED: Final = re.compile(rf"(?P<path>.+?){TAIL}", re.DOTALL)
@@ -43,6 +44,14 @@ def parse_adapters(given: Sequence[str] | None) -> dict[str, str] | list[str]:
     if len(named) < len(given or ()):
         raise InputError(f"adapter: {', '.join(given or ())} were given; allowed: NAME=PATH for all of them, or for none")
     return named
+
+
+def unread(recipe: Recipe, adapters: Sequence[str] | None, image_encoder: Path | None) -> Iterator[str]:
+    """Sentences about what reads images, where a recipe has none."""
+    if not recipe.images and all(one.text for one in recipe.negative):
+        for field, given in (("adapter", ", ".join(adapters or ())), ("image encoder", image_encoder)):
+            if given:
+                yield f"{field}: no image is given; {str(given)!r} has no effect"
 
 
 def _parts(field: str, text: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
