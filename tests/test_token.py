@@ -446,6 +446,17 @@ def test_the_whole_procedure_goes_on_where_it_stopped(settings: Settings, tmp_pa
         list(wrong.run(replace(broken, words="hat")))
 
 
+@pytest.mark.parametrize("rank", [None, 2])
+def test_nothing_is_drawn_into_the_folder_of_another_run(settings: Settings, tmp_path: Path, rank: int | None) -> None:
+    place = tmp_path / "lora-training"
+    place.mkdir()
+    (place / "begun.json").write_text('{"negative": "mustache"}')
+    learn = replace(settings, out=tmp_path / "lora.safetensors", pictures=place / "pictures", folder=place, templates="style")
+    with pytest.raises(InputError, match=r"lora-training' was begun with (token|word) None"):
+        list(wrong.run(wrong.Settings(learn, "blurry, hat", (2, 6), 1, rank)))
+    assert [file.name for file in place.iterdir()] == ["begun.json"]
+
+
 def test_the_command_of_the_procedure(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 

@@ -85,6 +85,14 @@ def begin(folder: Path, about: Mapping[str, Any]) -> None:
     if not begun.exists():
         with output("folder", begun) as file:
             file.write(json.dumps(about, indent=1, ensure_ascii=False).encode())
+    check_begun(folder, about)
+
+
+def check_begun(folder: Path, about: Mapping[str, Any]) -> None:
+    """Raise `InputError` if a run that has not these values was begun in the folder."""
+    begun = folder / BEGUN
+    if not os.path.exists(begun):  # noqa: PTH110  (as above)
+        return
     try:
         before = json.loads(begun.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -22,7 +22,7 @@ from negativa.studio import Studio
 from negativa.terrarium.flaws import FLAWS
 from negativa.training import token
 from negativa.training.progress import Progress, Trained
-from negativa.training.runs import begin, check_out, load_learner
+from negativa.training.runs import begin, check_begun, check_out, load_learner
 from negativa.training.token import lora
 from negativa.training.token.running import accelerator_of
 from negativa.training.token.settings import PRECISIONS
@@ -65,6 +65,7 @@ def run(settings: Settings) -> Iterator[token.Event]:
     """Make the pictures, each kept as it is finished, and learn the token or the LoRA; see `token.run`."""
     learn, accelerator = settings.learn, accelerator_of(settings.learn)
     check_out(learn.out, learn.place, learn.overwrite)
+    check_begun(learn.place, learn.about() if settings.rank is None else lora.decided(learn, settings.rank))
     if accelerator.is_main_process:
         yield from _pictures(settings)
     accelerator.wait_for_everyone()

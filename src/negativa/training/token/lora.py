@@ -31,6 +31,18 @@ class LearnedLora(Trained):
         return trained, untrained
 
 
+def word_of(settings: Settings) -> str:
+    """The word that comes to mean what the LoRA learns."""
+    return settings.token.strip("<>")
+
+
+def decided(settings: Settings, rank: int) -> dict[str, Any]:
+    """What decides a LoRA, as plain values, but for the pictures and the model."""
+    return {"word": word_of(settings), "rank": rank, "templates": settings.templates} | {
+        name: settings.about()[name] for name in DECIDED
+    }
+
+
 def run(settings: Settings, rank: int) -> Iterator[Event]:
     """Learn a LoRA of this rank from the pictures of `settings`, whose token without its brackets is the word for them.
 
@@ -42,10 +54,9 @@ def run(settings: Settings, rank: int) -> Iterator[Event]:
         raise InputError(f"layout: {layout!r} was given for a LoRA; allowed: {', '.join(LAYOUTS)}")
     check_out(settings.out, folder, settings.overwrite)
     _, denoiser = load_learner(settings.model, settings.device, PRECISIONS[settings.precision])
-    word = settings.token.strip("<>")
-    decided = {name: settings.about()[name] for name in DECIDED}
+    word = word_of(settings)
     seen = {"pictures": len(files), "digest": digest_of(files), "family": denoiser.family, "model hash": denoiser.hash}
-    about = {"word": word, "rank": rank, "templates": settings.templates, **decided, **seen}
+    about = decided(settings, rank) | seen
     begin(folder, about)
     latents = yield from encoded(files, denoiser)
     student = Student(denoiser, rank, settings.seed)
