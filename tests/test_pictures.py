@@ -49,6 +49,16 @@ def test_write_and_read(tmp_path: Path, suffix: str) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+def test_a_result_saves_itself_with_its_recipe(studio: negativa.Studio, tmp_path: Path) -> None:
+    result = studio.generate(Recipe("a man", "hat", seed=3, steps=1))
+    result.save(tmp_path / "man.png")
+    assert negativa.read(tmp_path / "man.png").receipt == json.loads(result.receipt.to_json())
+    assert Image.open(tmp_path / "man.png").tobytes() == result.image.tobytes()
+    with pytest.raises(OutputError, match="is there already"):
+        result.save(tmp_path / "man.png")
+    result.save(tmp_path / "man.png", overwrite=True)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
 def test_an_independent_reader_understands_our_files(tmp_path: Path, suffix: str) -> None:
     from sd_parsers import ParserManager

@@ -49,6 +49,12 @@ class Result:
     receipt: Receipt
     index: int = 0
 
+    def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
+        """Write the picture with its recipe and receipt inside, as `negativa.save` does."""
+        from negativa.language import pictures
+
+        pictures.save(path, self.image, self.receipt, overwrite)
+
 
 @dataclass(frozen=True)
 class Stepped:
@@ -207,7 +213,7 @@ def load(
     images of recipes: IP-Adapter files by name, or a list of files, each known by its name without the ending and the first of
     a kind also as "base", "plus", "full" or "face"; `image_encoder` is the folder of the CLIP that they look through, where
     it is not beside them.
-    Raises `ModelError` if the model cannot be read, `InputError` for a device or dtype that is not there.
+    Raises `ModelError` if the model cannot be read, `InputError` for a device, dtype or folder that is not there.
     """
     import torch
 
@@ -244,7 +250,7 @@ def device_of(name: str | None) -> torch.device:
         place = torch.device(name or best)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device: {name!r} was given; this machine has {best!r} (or 'cpu')") from error
+        raise InputError(f"device: {name!r} was given; allowed here: {', '.join(dict.fromkeys((best, 'cpu')))}") from error
     return place
 
 
