@@ -26,6 +26,7 @@ from typer.testing import CliRunner, Result
 
 from negativa import InputError, OutputError
 from negativa.apps.cli.main import app
+from negativa.denoisers.checkpoints import BUILT_IN
 from negativa.denoisers.embeddings import Embedding, Shelf, convert, merge, read, write
 from tests import embedding_files as files
 from tests.conftest import tiny_pipeline
@@ -111,8 +112,9 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     assert "'t5xxl'" in notice and "left out" in notice
 
 
-def test_other_widths_are_an_unknown_family(tmp_path: Path) -> None:
+def test_families_by_width(tmp_path: Path) -> None:
     assert read(files.kohya(tmp_path / "x.safetensors", torch.ones(2, 32))).family == "unknown family, width 32"
+    assert read(BUILT_IN["terrarium"] / "tokens" / "wrong.safetensors").family == "terrarium"
 
 
 # ---- what is refused

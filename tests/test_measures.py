@@ -139,7 +139,7 @@ def test_measures_are_written_by_name() -> None:
         "presence": "'presence' was given; allowed: presence:CONCEPT@WEIGHTS",
         "presence:": "'presence:' was given; allowed: presence:CONCEPT@WEIGHTS",
         "presence:hat@": "'presence:hat@' was given; allowed: presence:CONCEPT@WEIGHTS",
-        "presence:mustach": "does not know 'mustach'.*presence:mustach@WEIGHTS.*did you mean 'mustache'",
+        "presence:mustach": "does not know 'mustach'; did you mean 'mustache'.*presence:mustach@WEIGHTS",
         "clip_iqa": "'clip_iqa' was given; allowed: clip_iqa:WEIGHTS",
         "obedience:": "'obedience:' was given; allowed: obedience alone or obedience:WEIGHTS",
         "kept:hair": "'kept:hair' was given; kept takes nothing after its name",

@@ -20,7 +20,9 @@ def check_target(what: str, path: Path, endings: Collection[str], overwrite: boo
     sentence.
     """
     if endings and path.suffix.lower() not in endings:
-        raise InputError(f"{what}: {str(path)!r} was given; allowed: a file that ends in {', '.join(endings)}")
+        bare = path.name.lower() in endings  # the name of a hidden file, without an ending
+        allowed = f"a name before {path.name}" if bare else f"a file that ends in {', '.join(endings)}"
+        raise InputError(f"{what}: {str(path)!r} was given; allowed: {allowed}")
     try:
         there, folder, parent = path.exists(), path.is_dir(), path.parent.is_dir()
     except OSError as error:

@@ -46,8 +46,8 @@ class Presence(Measure):
     def __post_init__(self) -> None:
         if not self.weights and self.concept not in ATTRIBUTES:
             raise InputError(
-                f"presence: terrarium's reader does not know {self.concept!r}; give CLIP weights or a question model "
-                f"(presence:{self.concept}@WEIGHTS, presence:{self.concept}@vqa=MODEL), or: {nearest(self.concept, ATTRIBUTES)}"
+                f"presence: terrarium's reader does not know {self.concept!r}; {nearest(self.concept, ATTRIBUTES)}, "
+                f"or with CLIP weights or a question model: presence:{self.concept}@WEIGHTS, presence:{self.concept}@vqa=MODEL"
             )
 
     def score(self, shots: Sequence[Shot]) -> list[float]:

@@ -78,6 +78,6 @@ def bake(
 
 def _one_of(given: dict[str, str]) -> Iterable[tuple[Any, str]]:
     if len(given) != 1:
-        said = " and ".join(given) or "none"
-        raise InputError(f"negative: {said} was given; allowed: one of --negative, --erase and --slider")
+        said = f"{' and '.join(given)} were given" if given else "none was given"
+        raise InputError(f"negative: {said}; allowed: one of --negative, --erase and --slider")
     return given.items()

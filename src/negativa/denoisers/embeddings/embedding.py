@@ -11,6 +11,7 @@ from typing import Final
 from torch import Tensor
 
 FAMILIES: Final = {
+    (192,): "terrarium",
     (768,): "Stable Diffusion 1",
     (1024,): "Stable Diffusion 2",
     (768, 1280): "Stable Diffusion XL",
