@@ -144,12 +144,15 @@ class TestRuns:
 
     def test_receipt_infotext_and_recipe_say_it(self, studio, file: Path) -> None:
         receipt = studio.generate(BASE.replace(loras=((file, -1.5),))).receipt
-        assert receipt.recipe.loras == ((str(file), -1.5),) and list(receipt.loras) == ["style"]
-        assert f'Lora hashes: "style: {receipt.loras["style"]}"' in infotext.write(receipt) or (
-            f"style: {receipt.loras['style']}" in infotext.read(infotext.write(receipt)).settings["Lora hashes"]
-        )
+        assert receipt.recipe.loras == ((str(file), -1.5),) and list(receipt.loras) == [str(file)]
+        assert infotext.read(infotext.write(receipt)).settings["Lora hashes"] == f"style: {receipt.loras[str(file)]}"
         assert Recipe.from_json(receipt.recipe.to_json()) == receipt.recipe
         assert Recipe(loras={"a.safetensors": 2}) == Recipe(loras=[["a.safetensors", 2.0]]) != Recipe(loras="a.safetensors")
+
+    def test_the_receipt_holds_each_of_two_files_of_one_name(self, studio, file: Path, tmp_path: Path) -> None:
+        other = lora_files.write(tmp_path / file.name, lora_files.of(tiny_pipeline("epsilon"), ["unet"], seed=1))
+        receipt = studio.generate(BASE.replace(loras=(file, other))).receipt
+        assert [*receipt.loras] == [str(file), str(other)] and len(set(receipt.loras.values())) == 2
 
 
 class TestRefused:
@@ -250,7 +253,7 @@ class TestMovingAway:
         strong, weak = (studio.generate(plain.replace(loras=one)).latents for one in (mine, theirs))
         made = studio.generate(recipe)
         same(made.latents, weak + 4.0 * (strong - weak))  # DDIM's step is affine
-        assert made.receipt.rows_asked == 2 and [*made.receipt.loras] == ["style"]
+        assert made.receipt.rows_asked == 2 and [*made.receipt.loras] == [str(file)]
 
     def test_a_recipe_keeps_it(self, file: Path) -> None:
         recipe = BASE.replace(rule="autoguidance", weaker={file: 0.5})

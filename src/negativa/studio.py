@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from negativa import rules
@@ -171,10 +170,9 @@ class Studio:
             embeddings={name: digest for _, words in texts_of(recipe) for name, digest in self.denoiser.learned(words).items()},
             adapters=self._adapters(recipe),
             loras={
-                Path(file).stem: self.denoiser.lora(file).hash
-                for file, weight in (*recipe.loras, *recipe.weaker_loras)
-                if weight != 0
+                file: self.denoiser.lora(file).hash for file, weight in (*recipe.loras, *recipe.weaker_loras) if weight != 0
             },
+            weaker_hash=self._networks.weaker_hash(recipe),
             versions=_versions(),
             device=self.denoiser.device,
             dtype=self.denoiser.dtype,

@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from negativa.errors import InputError
@@ -84,7 +85,7 @@ def write(receipt: Receipt) -> str:
         "Model": recipe.model,
         "Emphasis": EMPHASES.get(recipe.emphasis or "", ""),
         "TI hashes": ", ".join(f"{name}: {digest}" for name, digest in receipt.embeddings.items()),
-        "Lora hashes": ", ".join(f"{name}: {digest}" for name, digest in receipt.loras.items()),
+        "Lora hashes": ", ".join(f"{Path(file).stem}: {digest}" for file, digest in receipt.loras.items()),
         "RNG": "CPU",
         "Version": f"negativa {receipt.versions.get('negativa', '')}".strip(),
     }

@@ -18,7 +18,9 @@ class Receipt:
     `rows_run` those run for it first (a row that several pictures share is counted for one of them). `seconds` is the
     time from its first step to its picture. `notices` are sentences about what had no effect or was cut. `embeddings` are
     the learned words that it read from files, each with the first twelve digits of the file's hash, `adapters` what read its
-    images, with the first ten; `loras` the LoRAs that changed its network, with the first twelve digits of what they hold.
+    images, with the first ten; `loras` the LoRAs that changed its network, by the paths of the recipe, with the first twelve
+    digits of what they hold. `weaker_hash` is the `model_hash` of another model that its rule moved away from, "" if there is
+    none.
     """
 
     recipe: Recipe
@@ -35,6 +37,7 @@ class Receipt:
     embeddings: Mapping[str, str] = field(default_factory=dict)
     adapters: Mapping[str, str] = field(default_factory=dict)
     loras: Mapping[str, str] = field(default_factory=dict)
+    weaker_hash: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the recipe's hash beside it."""

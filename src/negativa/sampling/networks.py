@@ -73,6 +73,11 @@ class Networks:
             models.append(self._other(recipe.weaker))
         return max([1, *(model.chunks(words) for _, words in texts_of(recipe) for model in models)])
 
+    def weaker_hash(self, recipe: Recipe) -> str:
+        """The hash of the other model that a recipe moves away from, "" if it does not."""
+        names = {one.model for one in asked_of(recipe, self._main.scheduler).get(WEAKER, ()) if one.model is not None}
+        return "".join(self._other(name).hash for name in names)
+
     def _other(self, name: str) -> Denoiser:
         """The model to move away from. Raises `InputError` if its predictions are not of the same kind as this one's."""
         if name not in self._others:
