@@ -22,17 +22,21 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import negativa
+import negativa.terrarium
 from negativa import InputError, ModelError, Recipe
 from negativa.experiments.making import Here, Made
 from negativa.experiments.plan import Plan, read_plan
 from negativa.experiments.studying import Begun, Damaged, Drawn, Failed, Finished, study
 from negativa.measures import Shot, build
+from tests import lora_files
+from tests.conftest import tiny_pipeline
 
 STUDIES = sorted(Path(__file__).parents[1].joinpath("studies").glob("*.toml"))
 SEEDS = 5
@@ -466,6 +470,65 @@ def test_a_study_is_not_finished_with_other_weights(values: dict[str, Any], fold
     save_file({name: tensor * 1.01 for name, tensor in load_file(weights).items()}, weights)
     with pytest.raises(InputError, match="model_hash: this study's pictures were made with"):
         list(study(Plan(**changed), out, Here(device="cpu", reproducible=True)))
+
+
+def new_lora(file: Path, seed: int) -> None:
+    lora_files.write(file, lora_files.of(tiny_pipeline("epsilon"), ["unet"], seed=seed))
+
+
+def new_embedding(file: Path, seed: int) -> None:
+    file.unlink(missing_ok=True)
+    if seed < 2:
+        save_file({"<wrong>": torch.full((2, 32), float(seed))}, file)
+
+
+def new_weights(file: Path, seed: int) -> None:
+    save_file({name: tensor * (1 + seed) for name, tensor in load_file(file).items()}, file)
+
+
+EXCHANGED = {
+    "loras": (new_lora, {"loras": ["a/x.safetensors"]}, "of 'a/x.safetensors'"),
+    "embeddings": (new_embedding, {"prompt": "<wrong>", "embeddings": ["a/x.safetensors"]}, "of 'wrong in a/x.safetensors'"),
+    "embeddings gone": (new_embedding, {"prompt": "<wrong>", "embeddings": ["a"]}, "of '<wrong> | man in a', now no embedding"),
+    "model_hash": (new_weights, {"rule": "autoguidance", "weaker": "a/weaker"}, "of 'a/weaker'"),
+    "adapters": (new_weights, {"model": "a/shown", "images": [{"image": "a/x.png"}]}, "of 'base'"),
+}
+
+
+@pytest.mark.parametrize("case", EXCHANGED)
+def test_a_study_is_not_finished_with_another_file_of_the_same_name(
+    case: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two arms use it, and only one of them has a picture when it is exchanged."""
+    exchange, own, said = EXCHANGED[case]
+    monkeypatch.chdir(tmp_path)
+    file = Path("a/x.safetensors")
+    file.parent.mkdir()
+    if case == "model_hash":
+        shutil.copytree(folder, "a/weaker")
+        file = next(Path("a/weaker/unet").glob("*.safetensors"))
+    elif case == "adapters":
+        shutil.copytree(Path(negativa.terrarium.__file__).parent / "weights", "a/shown")
+        Image.new("RGB", (64, 64), "teal").save("a/x.png")
+        file = Path("a/shown/ip_adapter/base.safetensors")
+    exchange(file, 0)
+    own = {"rule": "cfg", "prompt": "hat", "model": str(folder)} | own
+    arms = [{"label": "first", **own}, {"label": "second", **own, "window": [0, 0.5]}]
+    axes = {"prompts": ["hat", "<wrong>"], "rules": ["cfg", "autoguidance"], "models": [str(folder), "a/shown"]}
+    plan = Plan(**axes, seeds="0:3", steps=1, width=32, height=32, handmade=[{**arm, "negative": "man"} for arm in arms])
+    events = study(plan, "out", Here(device="cpu"))
+    assert any(isinstance(event, Drawn) and event.picture.arm == "first" for event in events)
+    events.close()
+    before, there = file.read_bytes(), check(Path("out"))
+
+    exchange(file, 2 if case.endswith("gone") else 1)
+    field, said = case.removesuffix(" gone"), re.escape(said)
+    with pytest.raises(InputError, match=f"{field}: this study's pictures were made with .*{said}.*; allowed: .* a new folder"):
+        list(study(plan, "out", Here(device="cpu")))
+
+    file.write_bytes(before)
+    made = [one.picture for one in study(plan, "out", Here(device="cpu")) if isinstance(one, Drawn)]
+    assert {(one.arm, one.seed) for one in made} >= {("second", 2), ("first", 2)} and len(made) + there <= check(Path("out"))
 
 
 # --- interruptions, on the command line

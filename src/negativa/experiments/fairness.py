@@ -9,7 +9,6 @@ from negativa.errors import InputError
 
 if TYPE_CHECKING:
     from negativa.experiments.plan import Plan
-    from negativa.plain.receipt import Receipt
 
 SHARED: Final = ("steps", "sampler", "width", "height")  # fields of a recipe that are the same in every arm
 RUN: Final = ("dtype", "device", "reproducible")  # of how a study is run: the same for every picture of it
@@ -69,17 +68,34 @@ def _check_measures(plan: Plan) -> None:
             raise InputError(f'measures: {name!r} compares with the picture without the negative; negatives needs a ""')
 
 
-def check_run(before: Mapping[str, Any], receipt: Receipt) -> None:
-    """Raise `InputError` if a picture was made otherwise than one before it, whose receipt is given as plain values.
+def facts(receipt: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """What a picture was made with, from its receipt's values: by field, and by the name that recipes know it by.
 
-    The kind of device, the dtype and whether pictures are reproducible are the same in every arm, and so are the weights
-    of a model.
+    Where two pictures of a study have one of these in common, it has to be the same.
     """
-    now = receipt.to_dict()
-    names = [*RUN, "model_hash"] if before["recipe"]["model"] == now["recipe"]["model"] else RUN
-    for name in names:
-        first, given = (str(values[name]).partition(":")[0] for values in (before, now))
-        if first != given:
+    recipe = receipt["recipe"]
+    found = {(name, ""): str(receipt[name]).partition(":")[0] for name in RUN}
+    found["model_hash", recipe["model"]] = receipt["model_hash"]
+    if weaker := receipt.get("weaker_hash"):
+        found["model_hash", recipe["weaker"]] = weaker
+    found |= {(kind, name): digest for kind in ("adapters", "loras") for name, digest in receipt.get(kind, {}).items()}
+    learned, places = receipt.get("embeddings", {}), f" in {', '.join(recipe['embeddings'])}" if recipe["embeddings"] else ""
+    found |= {("embeddings", f"{word}{places}"): digest for word, digest in learned.items()}
+    texts = [recipe["prompt"], *(one["condition"] for one in recipe["negative"] if isinstance(one["condition"], str))]
+    found["embeddings", f"{' | '.join(texts)}{places}"] = ", ".join(sorted(learned)) or "no embedding"  # one may be gone
+    return found
+
+
+def check_run(known: Mapping[tuple[str, str], str], receipt: Mapping[str, Any]) -> None:
+    """Raise `InputError` if a picture, whose receipt is given as plain values, was made otherwise than those `known`.
+
+    The kind of device, the dtype and whether pictures are reproducible are the same in every arm, and so is what stands
+    behind one name: the weights of a model, a LoRA, an adapter, an embedding.
+    """
+    for (field, name), given in facts(receipt).items():
+        if (first := known.get((field, name), given)) != given:
+            of = f" of {name!r}" if name else ""
             raise InputError(
-                f"{name}: this study's pictures were made with {first}, now {given} was given; every arm has the same"
+                f"{field}: this study's pictures were made with {first}{of}, now {given} was given;"
+                " allowed: what it was before, or a new folder for the study"
             )

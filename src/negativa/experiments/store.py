@@ -103,7 +103,7 @@ class Store:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._adopt()
-            self._samples = {one.receipt["recipe"]["model"]: one.receipt for one in self.all()}
+            self._known = dict(fact for one in self.all() for fact in fairness.facts(one.receipt).items())
         except BaseException:
             self.__exit__()
             raise
@@ -164,13 +164,14 @@ class Store:
     def put(self, arm: str, seed: int, image: Image.Image, receipt: Receipt) -> Picture:
         """Keep a picture; on return it is on the disk. Its file holds its recipe, and not what varies between runs.
 
-        Raises `InputError` if it was made otherwise than those before: another kind of device, another dtype, other weights.
+        Raises `InputError` if it was made otherwise than those before: another kind of device, another dtype, other weights,
+        another LoRA, adapter or embedding of the same name.
         """
-        for sample in self._samples.values():
-            fairness.check_run(sample, receipt)
-        self._samples.setdefault(receipt.recipe.model, receipt.to_dict())
+        said = receipt.to_dict()
+        fairness.check_run(self._known, said)
+        self._known |= fairness.facts(said)
         data = _png(image, receipt)
-        picture = Picture(arm, seed, hashlib.sha256(data).hexdigest(), receipt.to_dict())
+        picture = Picture(arm, seed, hashlib.sha256(data).hexdigest(), said)
         self.write(self._path(picture.hash), data)
         row = (arm, seed, picture.hash, receipt.to_json(), receipt.rows_asked, receipt.rows_run, receipt.seconds)
         with self._sentences("study.db"), self._transaction():
