@@ -8,11 +8,11 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Generic, Self, TypeVar
 
 from negativa.errors import NegativaError
-from negativa.experiments.making import Made, Maker
+from negativa.experiments.making import Made
 from negativa.plain.recipe import Recipe
 
 MOST: Final = 32  # recipes of a chunk: of two passes each, they fill the engine's largest call
@@ -177,19 +177,3 @@ def settle(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-
-
-def make(maker: Maker, todo: dict[int, Recipe]) -> Iterator[Made]:
-    """Make recipes under their indices; if one breaks off the rest, each is made by itself, so that only that one is told."""
-    indices, left = list(todo), dict(todo)
-    try:
-        for made in maker(list(todo.values())):
-            index = indices[made.index]
-            del left[index]
-            yield replace(made, index=index)
-    except NegativaError as error:
-        if len(todo) == 1:
-            yield Made(indices[0], None, None, str(error))
-            return
-        for index, recipe in left.items():
-            yield from make(maker, {index: recipe})

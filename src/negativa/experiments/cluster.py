@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from negativa.errors import InputError, NegativaError
-from negativa.experiments.chunks import Crew, Died, make, settle
-from negativa.experiments.making import Here, Made
+from negativa.experiments.chunks import Crew, Died, settle
+from negativa.experiments.making import Here, Made, make
 from negativa.plain.recipe import Recipe
 
 MEMORY: Final = 6 * 2**30  # bytes for an actor without a GPU: Stable Diffusion 1 in float32, and what it works on

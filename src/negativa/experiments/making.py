@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from negativa.errors import NegativaError
@@ -32,6 +33,22 @@ class Maker(Protocol):
     def __call__(self, recipes: Sequence[Recipe]) -> Iterator[Made]: ...
 
 
+def make(maker: Maker, todo: dict[int, Recipe]) -> Iterator[Made]:
+    """Make recipes under their indices; if one breaks off the rest, each is made by itself, so that only that one is told."""
+    indices, left = list(todo), dict(todo)
+    try:
+        for made in maker(list(todo.values())):
+            index = indices[made.index]
+            del left[index]
+            yield replace(made, index=index)
+    except NegativaError as error:
+        if len(todo) == 1:
+            yield Made(indices[0], None, None, str(error))
+            return
+        for index, recipe in left.items():
+            yield from make(maker, {index: recipe})
+
+
 class Here:
     """Makes pictures in this process, with one studio for each model, loaded when first needed."""
 
@@ -51,7 +68,7 @@ class Here:
     def __call__(self, recipes: Sequence[Recipe]) -> Iterator[Made]:
         """The pictures, model after model, as they finish; a recipe that cannot be carried out is told, not raised."""
         for model in dict.fromkeys(recipe.model for recipe in recipes):
-            mine, sound = [i for i, recipe in enumerate(recipes) if recipe.model == model], list[int]()
+            mine, sound = [i for i, recipe in enumerate(recipes) if recipe.model == model], dict[int, Recipe]()
             try:
                 studio = self.studio(model)
             except NegativaError as error:
@@ -60,8 +77,11 @@ class Here:
             for i in mine:
                 try:
                     studio.complete(recipes[i])
-                    sound.append(i)
+                    sound[i] = recipes[i]
                 except NegativaError as error:
                     yield Made(i, None, None, str(error))
-            for result in studio.generate_many([recipes[i] for i in sound]):
-                yield Made(sound[result.index], result.image, result.receipt)
+            yield from make(partial(_drawn, studio), sound)
+
+
+def _drawn(studio: Studio, recipes: Sequence[Recipe]) -> Iterator[Made]:
+    return (Made(one.index, one.image, one.receipt) for one in studio.generate_many(recipes))

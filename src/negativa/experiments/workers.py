@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, cast
 
-from negativa.experiments.chunks import Crew, Died, make, settle
-from negativa.experiments.making import Here, Made
+from negativa.experiments.chunks import Crew, Died, settle
+from negativa.experiments.making import Here, Made, make
 from negativa.plain.knobs import whole
 from negativa.plain.recipe import Recipe
 
