@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -170,6 +172,20 @@ def test_a_recipe_that_breaks_off_the_others_is_told_alone(folder: Path) -> None
     assert found.pop(2) == (b"", "", "width and height: 32x16 latents do not fit into the device's memory")
     del expected[2]
     assert found == expected
+
+
+def test_a_model_that_no_recipe_waits_for_is_let_go(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "other")
+    here, models = Here(device="cpu"), (str(folder), str(tmp_path / "other"))
+    there = [weakref.ref(here.studio(model).denoiser.unet) for model in models]
+    call = here([Recipe("x", seed=seed, steps=1, model=model) for seed in range(2) for model in models])
+    held = []
+    for made in call:
+        assert not made.failure
+        held.append([one() is not None for one in there])
+    assert held == [[True, True]] * 2 + [[False, True]] * 2
+    assert len(list(here([Recipe("x", steps=1, model=models[1])]))) == 1 and there[1]() is not None
+    assert not next(here([Recipe("x", steps=1, model=models[0])])).failure and there[1]() is None
 
 
 # Processes

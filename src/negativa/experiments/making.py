@@ -50,7 +50,10 @@ def make(maker: Maker, todo: dict[int, Recipe]) -> Iterator[Made]:
 
 
 class Here:
-    """Makes pictures in this process, with one studio for each model, loaded when first needed."""
+    """Makes pictures in this process, with one studio for each model, loaded when first needed.
+
+    Each call lets go of the models that none of its recipes is waiting for, but for the last one.
+    """
 
     def __init__(self, device: str | None = None, dtype: str | None = None, reproducible: bool = False) -> None:
         self._settings = {"device": device, "dtype": dtype, "reproducible": reproducible}
@@ -67,20 +70,29 @@ class Here:
 
     def __call__(self, recipes: Sequence[Recipe]) -> Iterator[Made]:
         """The pictures, model after model, as they finish; a recipe that cannot be carried out is told, not raised."""
-        for model in dict.fromkeys(recipe.model for recipe in recipes):
-            mine, sound = [i for i, recipe in enumerate(recipes) if recipe.model == model], dict[int, Recipe]()
+        models: dict[str, dict[int, Recipe]] = {}
+        for i, recipe in enumerate(recipes):
+            models.setdefault(recipe.model or "terrarium", {})[i] = recipe
+        while models:
+            self._studios = {name: studio for name, studio in self._studios.items() if name in models}
+            name = next(iter(models))
+            yield from self._made(name, models.pop(name))
+
+    def _made(self, model: str, recipes: dict[int, Recipe]) -> Iterator[Made]:
+        """The pictures of one model, under their indices."""
+        try:
+            studio = self.studio(model)
+        except NegativaError as error:
+            yield from (Made(i, None, None, str(error)) for i in recipes)
+            return
+        sound: dict[int, Recipe] = {}
+        for i, recipe in recipes.items():
             try:
-                studio = self.studio(model)
+                studio.complete(recipe)
+                sound[i] = recipe
             except NegativaError as error:
-                yield from (Made(i, None, None, str(error)) for i in mine)
-                continue
-            for i in mine:
-                try:
-                    studio.complete(recipes[i])
-                    sound[i] = recipes[i]
-                except NegativaError as error:
-                    yield Made(i, None, None, str(error))
-            yield from make(partial(_drawn, studio), sound)
+                yield Made(i, None, None, str(error))
+        yield from make(partial(_drawn, studio), sound)
 
 
 def _drawn(studio: Studio, recipes: Sequence[Recipe]) -> Iterator[Made]:
