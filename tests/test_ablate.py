@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -22,7 +25,7 @@ from negativa.experiments.bars import write_report
 from negativa.experiments.making import Here, Made
 from negativa.experiments.shelf import Drawn
 from negativa.experiments.terms import lay_ablation
-from negativa.measures import Shot, build
+from negativa.measures import Measure, Shot, build
 from negativa.terrarium.painter import CLEAN
 
 NONSENSE = ("zib", "quon", "blarf", "wex", "plint", "mosk", "drube", "yarn", "fleep", "sond")
@@ -199,6 +202,48 @@ def test_a_measure_over_whole_arms_has_the_jackknifes_interval() -> None:
     reach, apart = t.ppf(0.975, 5) * error(left_out(whole)), t.ppf(0.975, 5) * error(left_out(whole) - left_out(()))
     assert (estimate.low, estimate.high) == pytest.approx((value - reach, value + reach))
     assert (change.low, change.high) == pytest.approx((value - before - apart, value - before + apart))
+
+
+def test_two_seeds_give_a_number_of_a_whole_arm_and_no_interval(tmp_path: Path) -> None:
+    painter = Painter(lambda terms, seed: "first" in terms)
+    *events, report = ablate("portrait of a man", "first, wex", ["variety"], SEEDS[:2], make=painter)
+    assert isinstance(report, Report) and not report.failures
+    two = [one.made for one in events if isinstance(one, Drawn) and one.terms == ("first", "wex")]
+    value = build("variety").score([Shot(made.image, made.receipt.recipe) for made in two])[0]
+    estimate, change = found(report, "whole").estimate, found(report, "whole").difference
+    assert estimate.value == pytest.approx(value) and estimate.n == 2 and math.isnan(estimate.low)
+    assert change is not None and change.p == 1 and math.isnan(change.high)
+    assert all(file.stat().st_size for file in write_report(tmp_path, report))
+
+
+@dataclass(frozen=True)
+class Sixes(Measure):
+    """Cannot tell of seed 3 or, of a whole arm, without seed 4; else the arm's sixes."""
+
+    name: ClassVar = "sixes"
+    unit: ClassVar = "sixes"
+    better: ClassVar = "more"
+    whole: str = ""
+
+    @property
+    def over(self) -> str:
+        return "arm" if self.whole else "picture"
+
+    def score(self, shots: Sequence[Shot]) -> list[float]:
+        sixes = 6.0 * sum(bool(shot.recipe.negative) for shot in shots)
+        if self.whole:
+            return [sixes if any(shot.recipe.seed == 4 for shot in shots) else math.inf]
+        return [math.nan if shot.recipe.seed == 3 else 6.0 * bool(shot.recipe.negative) + shot.recipe.seed for shot in shots]
+
+
+def test_scores_that_are_no_numbers_count_for_nothing() -> None:
+    painter = Painter(lambda terms, seed: "first" in terms)
+    *_, report = ablate("portrait of a man", "first, wex", [Sixes(), Sixes("whole")], SEEDS, make=painter)
+    assert isinstance(report, Report) and not report.failures
+    (one, arm) = (finding for finding in report.findings if finding.kind == "whole")
+    assert one.difference is not None and (one.difference.value, one.difference.n, one.estimate.n) == (6, 15, 15)
+    assert arm.difference is not None and arm.estimate.value == arm.difference.value == 6 * 16
+    assert math.isnan(arm.estimate.low) and math.isnan(arm.difference.low) and arm.difference.p == 1
 
 
 def test_a_seed_with_a_failed_picture_counts_for_no_arm() -> None:

@@ -170,6 +170,8 @@ def test_the_jackknife_of_few_or_of_what_never_changes() -> None:
     fixed = jackknife_difference(lambda kept: 0.0, lambda kept: 1.0, 6)
     assert (fixed.low, fixed.high) == (1, 1) and fixed.p == 1 / 32
     assert jackknife_difference(lambda kept: 1.0, lambda kept: 1.0, 6).p == 1
+    unknown = jackknife_difference(lambda kept: 0.0, lambda kept: 1.0 if 3 in kept else math.nan, 6)
+    assert (unknown.value, unknown.p) == (1, 1) and math.isnan(unknown.high)
     with pytest.raises(InputError, match="n: 0 was given"):
         jackknife(lambda kept: 0.0, 0)
 

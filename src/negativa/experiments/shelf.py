@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from negativa.errors import InputError
+from negativa.experiments import scoring
 from negativa.experiments.making import Made, Maker
-from negativa.experiments.statistics import Difference, Estimate, difference, jackknife, jackknife_difference, mean
+from negativa.experiments.scoring import Scores
+from negativa.experiments.statistics import Difference, Estimate
 from negativa.experiments.terms import Ablation, Terms
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
 
 if TYPE_CHECKING:
     from negativa.measures import Measure, Shot
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Shelf:
         self.plan, self.make, self.folder = plan, make, folder
         self.receipts: dict[Recipe, Receipt] = {}
         self.failures: dict[str, None] = {}
-        self._scores: dict[tuple[str, Terms], dict[int | None, float]] = {}
+        self._scores: dict[tuple[str, Terms], Scores] = {}
 
     def draw(self, arms: Sequence[Terms]) -> Iterator[Drawn]:
         """Make what is not there yet, seed after seed, so that arms share what is equal and seeds are complete early."""
@@ -63,43 +68,19 @@ class Shelf:
         asked = [self.receipts[self.plan.at(arm, seed)].rows_asked for seed in self.seeds([arm])]
         return sum(asked) / len(asked)
 
-    def scores(self, measure: Measure, arm: Terms) -> dict[int | None, float]:
-        """The score of each seed; of a measure over whole arms the score of all (None), and of all but each seed."""
-        if (found := self._scores.get((measure.label, arm))) is None:
-            shots, found = self.shots(arm), dict[int | None, float]()
-            if measure.over == "arm":
-                found[None] = measure.score([*shots.values()])[0]
-                for left in shots:
-                    found[left] = measure.score([shot for seed, shot in shots.items() if seed != left])[0]
-            else:
-                found.update(zip(shots, measure.score([*shots.values()]), strict=True))
-            self._scores[measure.label, arm] = found
-        return found
+    def scores(self, measure: Measure, arm: Terms) -> Scores:
+        """What the pictures of an arm score, each once."""
+        if (measure.label, arm) not in self._scores:
+            self._scores[measure.label, arm] = scoring.score(measure, self.shots(arm))
+        return self._scores[measure.label, arm]
 
     def estimate(self, measure: Measure, arm: Terms) -> Estimate:
-        """What an arm is worth."""
-        if measure.over == "arm":
-            return jackknife(self._of_all_but(measure, arm), len(self.plan.seeds))
-        return mean([*self.scores(measure, arm).values()])
+        """What an arm is worth. Raises `InputError` if none of its scores is a number."""
+        return _there(measure, scoring.estimate(self.scores(measure, arm)))
 
     def compare(self, measure: Measure, before: Terms, after: Terms) -> Difference:
-        """The paired difference of two arms over the seeds that both have."""
-        if measure.over == "arm":
-            old_score, new_score = self._of_all_but(measure, before), self._of_all_but(measure, after)
-            return jackknife_difference(old_score, new_score, len(self.plan.seeds))
-        old, new = self.scores(measure, before), self.scores(measure, after)
-        both = [seed for seed in new if seed in old]
-        return difference([old[seed] for seed in both], [new[seed] for seed in both])
-
-    def _of_all_but(self, measure: Measure, arm: Terms) -> Callable[[Sequence[int]], float]:
-        """A score of a whole arm as a function of the numbers of the seeds that are in."""
-        found = self.scores(measure, arm)
-
-        def score(kept: Sequence[int]) -> float:
-            left = [seed for i, seed in enumerate(self.plan.seeds) if i not in kept]
-            return found[left[0] if left else None]
-
-        return score
+        """The paired difference of two arms over the seeds that both have. Raises `InputError` as `estimate` does."""
+        return _there(measure, scoring.compare(self.scores(measure, before), self.scores(measure, after)))
 
     def shots(self, arm: Terms) -> dict[int, Shot]:
         """The pictures of an arm by seed, each beside that without a negative."""
@@ -116,3 +97,9 @@ class Shelf:
 
     def _path(self, recipe: Recipe) -> Path:
         return self.folder / f"{recipe.hash}.png"
+
+
+def _there(measure: Measure, found: Found | None) -> Found:
+    if found is None:
+        raise InputError(f"{measure.label}: no score of an arm is a finite number; allowed: pictures that it can score")
+    return found

@@ -92,7 +92,8 @@ def jackknife(statistic: Statistic, n: int) -> Estimate:
     """A number of a whole arm, with the interval of Tukey's jackknife: one seed left out at a time, t with n - 1 degrees.
 
     `statistic` is given the indices (of 0..n-1) that are in. Its `value` is that of all n, not corrected for bias. For
-    smooth numbers such as the Vendi score; few seeds make it wide. Under three seeds the ends are nan.
+    smooth numbers such as the Vendi score; few seeds make it wide. Under three seeds, or where one of the numbers is nan, the
+    ends are nan.
     """
     value, error = _leaving_out(statistic, n)
     reach = _t_quantile(n) * error
@@ -109,7 +110,7 @@ def jackknife_difference(before: Statistic, after: Statistic, n: int) -> Differe
 
     value, error = _leaving_out(lambda kept: after(kept) - before(kept), n)
     reach = _t_quantile(n) * error
-    if n < 3:
+    if math.isnan(error):
         return Difference(value, math.nan, math.nan, n, 1.0)
     p = 2 * float(t.sf(abs(value) / error, n - 1)) if error else float(value == 0)
     p = max(p, 2.0 ** (1 - n))

@@ -6,16 +6,16 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 from negativa.errors import InputError, ModelError
 from negativa.experiments.making import Here, Maker
 from negativa.experiments.plan import Arm, Plan, read_plan
+from negativa.experiments.scoring import score
 from negativa.experiments.store import Failure, Picture, Store
 from negativa.experiments.verdicts import Verdict, judge
 from negativa.measures import build
-from negativa.measures.measure import Measure, Shot
+from negativa.measures.measure import Shot
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _score(store: Store) -> Iterator[Event]:
         if arm is not at:
             at, shots = arm, _shots(store, arm, pictures)
         try:
-            if values := _values(measures[name], shots):
+            if values := score(measures[name], shots):
                 store.put_scores(name, arm.label, values)
                 yield Scored(name, arm.label, done, len(todo))
         except InputError as error:
@@ -146,22 +146,3 @@ def _shots(store: Store, arm: Arm, pictures: dict[tuple[str, int], Picture]) -> 
         recipe = arm.at(seed)
         shots[seed] = Shot(image, recipe, store.image(before) if before else None if arm.recipe.negative else image)
     return shots
-
-
-def _values(measure: Measure, shots: dict[int, Shot]) -> dict[int | None, float | None]:
-    """One score a seed; of a measure over whole arms the score of all (None), and of all but each seed."""
-    if measure.over == "pair":
-        shots = {seed: shot for seed, shot in shots.items() if shot.before is not None}
-    if not shots:
-        return {}
-    if measure.over != "arm":
-        return dict(zip(shots, map(_finite, measure.score([*shots.values()])), strict=True))
-    values: dict[int | None, float | None] = {None: _finite(*measure.score([*shots.values()]))}
-    for seed in shots:
-        others = [shot for other, shot in shots.items() if other != seed]
-        values[seed] = _finite(*measure.score(others)) if len(others) > 1 else None
-    return values
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if isfinite(value) else None
