@@ -188,6 +188,22 @@ def test_the_command_pages_what_cannot_be_drawn(folder: Path, tmp_path: Path, mo
 
 
 def test_the_command_refuses_a_knob_that_is_given_twice(folder: Path) -> None:
-    for words in (["--axis", "scale=1,2", "--scale", "3"], ["--axis", "negative=hat|", "-n", "hat"]):
-        done = CliRunner().invoke(app, ["sweep", "a house", "--model", str(folder), *words])
-        assert isinstance(done.exception, InputError) and "given beside an axis of that name" in str(done.exception)
+    for name, axis, words in (
+        ("scale", "scale=1,2", ["--scale", "3"]),
+        ("negative", "negative=hat|", ["-n", "hat"]),
+        ("wrappers", "wrappers=rescale|", ["--wrap", "rescale"]),
+        ("embeddings", "embeddings=b|c", ["--embeddings", "a"]),
+        ("loras", "loras=b|c", ["--lora", "a:0.5"]),
+        ("knob:momentum", "knob:momentum=0,-0.5", ["--rule", "apg", "--knob", "momentum=0.1"]),
+    ):
+        done = CliRunner().invoke(app, ["sweep", "a house", "--model", str(folder), "--axis", axis, *words])
+        assert isinstance(done.exception, InputError), done.output
+        assert str(done.exception) == f"{name}: given beside an axis of that name; allowed: one of the two"
+
+
+def test_the_command_takes_a_knob_beside_an_axis_of_another(folder: Path, tmp_path: Path) -> None:
+    words = ["--model", str(folder), "--steps", "1", "--rule", "apg", "--seed", "1", "--out", str(tmp_path / "swept")]
+    done = CliRunner().invoke(app, ["sweep", "x", *words, "--axis", "knob:momentum=0,-0.5", "--knob", "radius=2"])
+    assert done.exit_code == 0, done.output
+    recipes = [negativa.read(file).recipe for file in sorted((tmp_path / "swept" / "pictures").iterdir())]
+    assert [recipe.knobs for recipe in recipes] == [(("momentum", one), ("radius", 2.0)) for one in (0.0, -0.5)]

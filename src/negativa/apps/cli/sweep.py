@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from negativa.apps.cli import compare, options
+from negativa.apps.cli.generate import parse_knob
 from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
 
@@ -56,8 +57,10 @@ def sweep(
     settings |= {"knob": knob, "wrap": wrap, "window": window, "width": width, "height": height}
     settings |= {"model": model, "weaker": weaker, "syntax": syntax, "emphasis": emphasis}
     settings |= {"embeddings": embeddings, "lora": lora}
+    given = settings | {"negative": negative, "wrappers": wrap, "loras": lora}
+    given |= {f"knob:{name}": value for name, value in map(parse_knob, knob or ())}
     for one in axes:
-        if settings.get({"wrappers": "wrap"}.get(one.name, one.name)) is not None or (one.name == "negative" and negative):
+        if given.get(one.name) is not None:
             raise InputError(f"{one.name}: given beside an axis of that name; allowed: one of the two")
     base = compare.recipe_of(prompt, negative=[parse_negative(text) for text in negative or ()], **settings)
     seeds = seed or ([] if any(one.name == "seed" for one in axes) else compare.seeds_of(None))
