@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 import negativa
 from negativa import InputError, Receipt, Recipe
-from negativa.apps.cli.ablate import parse_seeds
 from negativa.apps.cli.main import app
 from negativa.experiments import ablate
 from negativa.experiments.ablation import Begun, Finding, Report
@@ -315,12 +314,8 @@ def test_the_command_says_its_cost_first_and_prints_and_keeps_everything(folder:
     assert len(recipes) >= 30 and {recipe.seed for recipe in recipes} == {3, 4, 5}
 
 
-@pytest.mark.parametrize(("text", "seeds"), [("32", range(32)), ("100:132", range(100, 132)), (" 5:7 ", range(5, 7))])
-def test_seeds_as_written(text: str, seeds: range) -> None:
-    assert parse_seeds(text) == seeds
-
-
 @pytest.mark.parametrize("text", ["", "1", "3:4", "5:3", "a", "0:1000000", "-3:4", "1:2:3"])
-def test_seeds_that_are_none(text: str) -> None:
+def test_the_command_refuses_what_are_no_seeds(text: str, tmp_path: Path) -> None:
+    words = ["ablate", "a house", "-n", "snow", "--measure", "contrast", "--seeds", text, "--out", str(tmp_path / "out")]
     with pytest.raises(InputError, match="seeds: "):
-        parse_seeds(text)
+        CliRunner().invoke(app, words, catch_exceptions=False)

@@ -131,6 +131,8 @@ def test_what_a_plan_leaves_open_is_said_by_its_defaults_and_labels_name_what_va
     assert [arm.label for arm in plan.arms()] == [
         *("no negative, scale 1", "no negative, scale 7.5", "not “hat”, scale 1", "not “hat”, scale 7.5")
     ]
+    written = {"32": range(32), "100:132": range(100, 132), " 5 : 7 ": range(5, 7)}
+    assert all(Plan("a man", text).seeds == tuple(seeds) for text, seeds in written.items())
     assert Plan("a man", 3).arms()[0].recipe.scale is None  # the model's own
 
 
@@ -158,7 +160,7 @@ BAD = {
     "truth": ({"scales": True}, "scales: True was given; allowed: a finite number"),
     "scale": ({"scales": 1e9}, "scale: 1000000000.0 was given"),
     "seed": ({"seeds": [-1, 2]}, "seeds: -1 was given; allowed: a whole number"),
-    "range": ({"seeds": "5:5"}, "seeds: '5:5' was given; allowed: whole numbers, or FIRST:END"),
+    "range": ({"seeds": "5:5"}, "seeds: '5:5' was given; allowed: COUNT, or FIRST:END"),
     "range of words": ({"seeds": "all"}, "seeds: 'all' was given"),
     "too many seeds": ({"seeds": "0:999999999999"}, "at most 100000 seeds"),
     "too many pictures": ({"seeds": "0:60000"}, "the plan has 120000 pictures"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -45,7 +46,8 @@ class Plan:
     """What a study compares; frozen, JSON both ways, with a hash that is the same in every process.
 
     `prompts`, `negatives` ("" is none), `rules`, `scales` (None is the model's own) and `models` are the axes: every
-    combination is an arm. One value may stand alone. `seeds` is a list or "0:32", end excluded; every arm has them all.
+    combination is an arm. One value may stand alone. `seeds` is a list, "32" (0 to 31) or "100:132", end excluded;
+    every arm has them all.
     `measures` are names as `negativa.measures.build` reads them. `handmade` are arms beside the product: a table each of
     `label` and fields of a recipe, where what is not said is the plan's. `title` and `claim` are shown in the report.
     Raises `InputError` for an unknown name, a wrong type, an empty list, a duplicate, or an unfair plan.
@@ -187,6 +189,18 @@ def read_plan(path: str | PathLike[str]) -> Plan:
     return Plan.from_dict(values)
 
 
+def read_seeds(written: str) -> range:
+    """Seeds as they are written, a COUNT of them from 0 or FIRST:END, the end excluded; `InputError` for anything else."""
+    found = re.fullmatch(r"\s*(?:(\d{1,20})\s*:)?\s*(\d{1,20})\s*", written)
+    seeds = range(int(found[1] or 0), int(found[2])) if found else range(0)
+    if not seeds:
+        allowed = "COUNT, or FIRST:END (end excluded), as in '32' or '100:132'"
+        raise InputError(f"seeds: {written[:80]!r} was given; allowed: {allowed}")
+    if seeds.stop - seeds.start > MOST:
+        raise InputError(f"seeds: {written!r} was given; allowed: at most {MOST} seeds")
+    return seeds
+
+
 def _bare(recipe: Recipe) -> Recipe:
     """The recipe without negatives, and without the window that bounds nothing else."""
     return recipe.replace(negative=None, window=(0.0, 1.0))
@@ -202,14 +216,7 @@ def _listed(field: str, given: object, kept: Callable[[str, Any], T]) -> tuple[T
 
 def _seeds(given: object) -> tuple[int, ...]:
     if isinstance(given, str):
-        first, colon, end = given.partition(":")
-        if not (colon and first.strip().isdecimal() and end.strip().isdecimal() and len(given) < 50 and int(first) < int(end)):
-            raise InputError(
-                f"seeds: {given[:80]!r} was given; allowed: whole numbers, or FIRST:END (end excluded), as in '0:32'"
-            )
-        if int(end) - int(first) > MOST:
-            raise InputError(f"seeds: {given!r} was given; allowed: at most {MOST} seeds")
-        given = range(int(first), int(end))
+        given = read_seeds(given)
     return _listed("seeds", given, lambda field, value: whole(field, value, 0, MOST_SEED))
 
 

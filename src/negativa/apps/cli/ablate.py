@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +14,6 @@ from negativa.errors import InputError
 if TYPE_CHECKING:
     from negativa.experiments.ablation import Finding
 
-MOST = 100_000  # seeds
-
 
 def ablate(
     prompt: options.Prompt,
@@ -24,7 +21,7 @@ def ablate(
     measure: Annotated[
         list[str], typer.Option(help="What to measure, as in presence:mustache; may be repeated, the first guides --minimise.")
     ],
-    seeds: Annotated[str, typer.Option(metavar="COUNT|FROM:TO", help="Seeds: 32 is 0:32, the end is excluded.")] = "32",
+    seeds: Annotated[str, typer.Option(metavar="COUNT|FIRST:END", help="Seeds: 32 is 0:32, the end is excluded.")] = "32",
     minimise: Annotated[
         bool, typer.Option("--minimise", help="Look for a shortest negative that cannot be told from the whole.")
     ] = False,
@@ -55,13 +52,14 @@ def ablate(
     from negativa.experiments.bars import by_measure, write_report
     from negativa.experiments.making import Here
     from negativa.experiments.page import PICTURES
+    from negativa.experiments.plan import read_seeds
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
     settings |= {"model": model, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
     base = compare.recipe_of(prompt, window, knob, wrap, lora, weaker, embeddings=embeddings, **settings)
     folder = compare.folder_of("ablate", prompt, out, overwrite)
     make = Here(device=device, dtype=dtype, reproducible=reproducible)
-    events = ablate(base, negative, measure, parse_seeds(seeds), minimise, make, folder / PICTURES)
+    events = ablate(base, negative, measure, read_seeds(seeds), minimise, make, folder / PICTURES)
     for event in compare.watched(events, None):
         if isinstance(event, Begun):
             more = f", then at most {event.more} to find a shortest negative" if minimise else ""
@@ -84,15 +82,6 @@ def ablate(
             )
             for file in files:
                 print(file)
-
-
-def parse_seeds(text: str) -> range:
-    """Seeds as written on the command line: COUNT or FROM:TO, the end excluded. Raises `InputError` for anything else."""
-    found = re.fullmatch(r"(?:(\d{1,20}):)?(\d{1,20})", text.strip())
-    seeds = range(int(found[1] or 0), int(found[2])) if found else range(0)
-    if not 2 <= len(seeds) <= MOST:
-        raise InputError(f"seeds: {text!r} was given; allowed: COUNT or FROM:TO, as in 32 or 100:132, of 2 to {MOST} seeds")
-    return seeds
 
 
 def _print_table(findings: list[Finding]) -> None:
