@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from negativa.apps.cli import compare, options
-from negativa.apps.cli.screen import say
+from negativa.apps.cli.screen import counted, print_table, say, say_all
 from negativa.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,13 +60,12 @@ def ablate(
     folder = compare.folder_of("ablate", prompt, out, overwrite)
     make = Here(device=device, dtype=dtype, reproducible=reproducible)
     events = ablate(base, negative, measure, read_seeds(seeds), minimise, make, folder / PICTURES)
-    for event in compare.watched(events, None):
+    for event in counted(events, None):
         if isinstance(event, Begun):
             more = f", then at most {event.more} to find a shortest negative" if minimise else ""
             say(f"{event.pictures} pictures{more}")
         elif isinstance(event, Report):
-            for sentence in (*(f"notice: {one}" for one in event.notices), *(f"failed: {one}" for one in event.failures)):
-                say(sentence)
+            say_all(event.notices, event.failures)
             if not event.findings:
                 raise InputError(f"measure: none could score the pictures in {str(folder)!r}; {event.failures[-1]}")
             files = write_report(folder, event)
@@ -105,8 +104,6 @@ def _print_table(findings: list[Finding]) -> None:
                 f"{one.rows:.0f}",
             )
         )
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     print(findings[0].measure)
-    for row in table:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    print_table(table)
     print()

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from negativa.apps.cli.generate import parse_knobs
-from negativa.apps.cli.screen import say
+from negativa.apps.cli.screen import counted, say, say_all
 from negativa.apps.cli.texts import parse_lora, parse_weaker
 from negativa.plain.recipe import Recipe
 
 if TYPE_CHECKING:
     from negativa.experiments.making import Here
     from negativa.experiments.tables import Table
-
-T = TypeVar("T")
 
 
 def recipe_of(
@@ -66,7 +63,7 @@ def fill_tables(tables: list[Table], make: Here, folder: Path, title: str, overw
 
     album, summary = Album(folder, title, overwrite), None
     try:
-        for event in watched(fill(tables, make), sum(len(row) for table in tables for row in table.recipes)):
+        for event in counted(fill(tables, make), sum(len(row) for table in tables for row in table.recipes)):
             if isinstance(event, Summary):
                 summary = event
             else:
@@ -76,24 +73,9 @@ def fill_tables(tables: list[Table], make: Here, folder: Path, title: str, overw
         if summary is None and page is not None:
             say(f"interrupted; what was finished is in {page}")
     assert summary is not None
-    for sentence in (*(f"notice: {one}" for one in summary.notices), *(f"failed: {one}" for one in summary.failures)):
-        say(sentence)
+    say_all(summary.notices, summary.failures)
     for table in tables:
         print(folder / f"{table.name}.png")
     print(f"{page}  {summary.cells} cells, {summary.rows_asked} rows asked, {summary.rows_run} run, {summary.seconds:.1f} s")
     if summary.failures:
         raise typer.Exit(1)
-
-
-def watched(events: Iterable[T], total: int | None, words: str = "pictures") -> Iterator[T]:
-    """Hand events on, with a bar that counts them."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal) as bar:
-        task = bar.add_task(words, total=total)
-        for event in events:
-            bar.advance(task)
-            yield event

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from negativa.apps.cli import usage
-from negativa.apps.cli.screen import say
+from negativa.apps.cli.screen import print_table, say
 
 
 class Listing(TyperGroup):
@@ -45,9 +45,7 @@ def show(
         return
     table = [("NAME", "FAMILY", "VECTORS", "LAYOUT", "FILE")] if shelf.embeddings else []
     table += [(one.name, one.family, str(one.count), one.layout, str(one.path)) for one in shelf.embeddings]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(table)
     for one in shelf.embeddings:
         for notice in one.notices:
             say(f"notice: {one.path}: {notice}")

@@ -1,12 +1,16 @@
-"""What a person sees while work goes on: bars and words on standard error, so that output stays clean."""
+"""What a person sees while work goes on: bars and words on standard error, so that output stays clean; and tables on it."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+    from negativa.experiments.studying import Event
     from negativa.studio import Result, Stepped
     from negativa.training.progress import Progress as Trained
 
@@ -18,15 +22,26 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def say_all(notices: Iterable[str], failures: Iterable[str]) -> None:
+    """What had no effect, and what could not be done, a line each."""
+    for sentence in (*(f"notice: {one}" for one in notices), *(f"failed: {one}" for one in failures)):
+        say(sentence)
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Rows on standard output, their cells under one another."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
 def progress(events: Iterable[Stepped | Result], total: int) -> Iterator[Stepped | Result]:
     """Hand events on, with a bar over all steps of `total` pictures."""
-    from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
     from negativa.studio import Stepped
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal) as bar:
+    with _bars(TaskProgressColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task("drawing", total=None)
         for event in events:
             if isinstance(event, Stepped):
@@ -34,17 +49,25 @@ def progress(events: Iterable[Stepped | Result], total: int) -> Iterator[Stepped
             yield event
 
 
+def counted(events: Iterable[T], total: int | None) -> Iterator[T]:
+    """Hand events on, with a bar that counts them."""
+    from rich.progress import MofNCompleteColumn, TimeElapsedColumn
+
+    with _bars(MofNCompleteColumn(), TimeElapsedColumn()) as bar:
+        task = bar.add_task("pictures", total=total)
+        for event in events:
+            bar.advance(task)
+            yield event
+
+
 def parts(events: Iterable[T | Trained]) -> Iterator[T | Trained]:
     """Hand the events of a training on, with a bar for each of its parts: how far it is, the time left, loss and rate."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 
     from negativa.training.progress import Progress as Trained
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    words = TextColumn("{task.fields[words]}")
-    bars = Progress(*columns, words, console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False)
-    tasks: dict[str, TaskID] = {}
+    columns = MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[words]}")
+    bars, tasks = _bars(*columns, always=True), dict[str, TaskID]()
     try:
         for now in events:
             if isinstance(now, Trained):
@@ -59,3 +82,43 @@ def parts(events: Iterable[T | Trained]) -> Iterator[T | Trained]:
     finally:
         if tasks:  # one that never started would leave a blank line
             bars.stop()
+
+
+def studied(events: Iterable[Event]) -> Iterator[Event]:
+    """Hand the events of a study on, with bars that show what is done, how fast, and what time is left."""
+    from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from negativa.experiments.studying import Begun, Drawn, Failed, Finished, Scored
+
+    columns = MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn()
+    with _bars(*columns, always=True) as bar:
+        drawing, scoring = bar.add_task("pictures", total=None, rate=""), bar.add_task("scores", total=None, rate="")
+        began, fresh, failed = time.monotonic(), 0, 0
+        for event in events:
+            match event:
+                case Begun(pictures, done):
+                    bar.update(drawing, total=pictures, completed=done)
+                case Drawn(_, done, pictures):
+                    fresh += 1
+                    rate_now = fresh / (time.monotonic() - began)
+                    bar.update(drawing, completed=done + failed, total=pictures, rate=f"{rate_now:.2f} a second")
+                case Failed(failure) if failure.seed is not None:
+                    failed += 1
+                    bar.advance(drawing)
+                case Scored(_, _, done, total):
+                    bar.update(scoring, completed=done, total=total)
+                case Finished():
+                    bar.stop()  # what follows is for standard output
+                case _:
+                    pass
+            yield event
+
+
+def _bars(*columns: ProgressColumn, always: bool = False) -> Progress:
+    """Bars with these columns beside them, which stay when all is done if they are `always` there, also without a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console, usual = Console(stderr=True), (TextColumn("{task.description}"), BarColumn())
+    hidden = not (always or console.is_terminal)
+    return Progress(*usual, *columns, console=console, transient=not always, redirect_stdout=False, disable=hidden)

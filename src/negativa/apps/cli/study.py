@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from negativa.apps.cli import options
-from negativa.apps.cli.screen import say
+from negativa.apps.cli.screen import say, studied
 from negativa.errors import InputError
 
 if TYPE_CHECKING:
     from negativa.experiments.making import Maker
-    from negativa.experiments.studying import Event
     from negativa.experiments.verdicts import Verdict
 
 
@@ -44,7 +42,8 @@ def study(
 
     chosen = read_plan(plan)
     with _maker(workers, ray, {"device": device, "dtype": dtype, "reproducible": reproducible}) as make:
-        for event in _watched(carry_out(chosen, out, make), watch):
+        events = carry_out(chosen, out, make)
+        for event in studied(events) if watch else events:
             match event:
                 case Begun(pictures, done):
                     say(f"{pictures} pictures, {done} of them there already")
@@ -85,42 +84,6 @@ def _maker(workers: int | None, ray: str | None, settings: dict[str, Any]) -> It
         from negativa.experiments.making import Here
 
         yield Here(**settings)
-
-
-def _watched(events: Iterator[Event], watch: bool) -> Iterator[Event]:
-    """Hand events on; with `watch`, under a bar that shows what is done, how fast, and what time is left."""
-    if not watch:
-        yield from events
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    from negativa.experiments.studying import Begun, Drawn, Failed, Finished, Scored
-
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate)
-    columns = (*columns, TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
-        drawing, scoring = bar.add_task("pictures", total=None, rate=""), bar.add_task("scores", total=None, rate="")
-        began, fresh, failed = time.monotonic(), 0, 0
-        for event in events:
-            match event:
-                case Begun(pictures, done):
-                    bar.update(drawing, total=pictures, completed=done)
-                case Drawn(_, done, pictures):
-                    fresh += 1
-                    rate_now = fresh / (time.monotonic() - began)
-                    bar.update(drawing, completed=done + failed, total=pictures, rate=f"{rate_now:.2f} a second")
-                case Failed(failure) if failure.seed is not None:
-                    failed += 1
-                    bar.advance(drawing)
-                case Scored(_, _, done, total):
-                    bar.update(scoring, completed=done, total=total)
-                case Finished():
-                    bar.stop()  # what follows is for standard output
-                case _:
-                    pass
-            yield event
 
 
 def _line(verdict: Verdict) -> str:
