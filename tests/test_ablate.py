@@ -154,6 +154,11 @@ def test_terms_are_one_text_in_their_order_and_empty_or_repeated_ones_are_said_a
         ({"measures": []}, "measure: none was given"),
         ({"measures": ["kept", "kept"]}, "measure: 'kept' was given twice"),
         ({"measures": ["kepd"]}, "did you mean 'kept'"),
+        ({"measures": ["sharpness", "presence:hat@/no/such/weights"]}, "weights: '/no/such/weights' cannot be read"),
+        ({"measures": ["sharpness", "presence:hat@vqa=/no/such/weights"]}, "weights: '/no/such/weights' cannot be read"),
+        ({"measures": ["sharpness", "clip_kept:/no/such/weights"]}, "weights: '/no/such/weights' cannot be read"),
+        ({"measures": ["sharpness", "clip_iqa:/no/such/weights"]}, "weights: '/no/such/weights' cannot be read"),
+        ({"measures": ["sharpness", "obedience:/no/such/weights"]}, "weights: '/no/such/weights' cannot be read"),
         ({"measures": ["variety"], "minimise": True}, "minimise: variety has one number for all seeds"),
         ({"seeds": (1,)}, "seeds: 1 given; allowed: two or more"),
         ({"seeds": (1, 1)}, "seed: 1 was given twice"),
@@ -283,6 +288,16 @@ def test_pictures_that_no_measure_can_score_end_it_early(folder: Path) -> None:
         for _ in ablate(recipe, "snow, lawn, tree", ["presence:snow"], range(50)):
             drawn += 1
     assert drawn < 100
+
+
+@pytest.mark.parametrize("measures", [["sharpness", "obedience"], ["obedience", "sharpness"]])
+def test_what_one_measure_finds_is_kept_where_another_cannot_score(measures: list[str]) -> None:
+    painter = Painter(lambda terms, seed: "first" in terms)
+    *_, report = ablate("plint", "first, wex", measures, SEEDS[:6], minimise=True, make=painter)
+    assert isinstance(report, Report)
+    assert [one.measure for one in report.findings if one.kind != "shortest"] == ["sharpness"] * 6
+    assert len(report.failures) == 1 and "the prompt 'plint' names nothing" in report.failures[0]
+    assert (report.shortest is None) == (measures[0] == "obedience")
 
 
 def test_a_report_is_written_as_a_table_and_as_charts(tmp_path: Path) -> None:

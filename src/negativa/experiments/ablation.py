@@ -104,7 +104,8 @@ def ablate(
     `negative` is split at its commas. `measures` are texts as `negativa.measures.build` reads them; the first one guides
     the search. `pictures` is a folder to keep them in, each under its recipe's hash. Ctrl-C ends with a report of the
     seeds that are complete, if there are two.
-    Raises `InputError` or `ModelError`, before any work, for what cannot be done.
+    Raises `InputError` or `ModelError`, before any work, for what cannot be done, and early if no measure can score the
+    pictures; one that cannot is among the failures.
     """
     from negativa.measures import build
 
@@ -113,6 +114,8 @@ def ablate(
     check_each_once("measure", [one.label for one in known])
     if minimise and known[0].over == "arm":
         raise InputError(f"minimise: {known[0].label} has one number for all seeds; allowed: first a measure over pictures")
+    for measure in known:
+        measure.check()
     make = Here() if make is None else make
     if isinstance(make, Here):
         for arm in plan.arms:
@@ -134,11 +137,13 @@ def _ablated(
                 yield drawn
                 if untried and len(shelf.seeds([(), plan.terms])) > 1:
                     untried = False
-                    for measure in measures:  # better now than at the end
-                        measure.score([*shelf.shots(plan.terms).values()])
+                    _try(measures, shelf)
             shelf.settle()
             if minimise and len(shelf.plan.seeds) > 1:
-                shortest = yield from _search(shelf, measures[0])
+                try:
+                    shortest = yield from _search(shelf, measures[0])
+                except InputError as error:  # which leaves what the others measure
+                    shelf.failures[f"{measures[0].label}: {error}"] = None
         except KeyboardInterrupt:
             stopped = True
             shelf.settle()
@@ -148,6 +153,18 @@ def _ablated(
         raise KeyboardInterrupt
     if (count := len(shelf.plan.seeds)) < 2:
         raise InputError(f"seeds: {count} have a picture of every arm, 2 are needed; {'; '.join(shelf.failures)}")
+
+
+def _try(measures: list[Measure], shelf: Shelf) -> None:
+    """Score the first pictures: if no measure can, better now than at the end. Raises the `InputError` of the first."""
+    shots, refused = [*shelf.shots(shelf.plan.terms).values()], list[InputError]()
+    for measure in measures:
+        try:
+            measure.score(shots)
+        except InputError as error:
+            refused.append(error)
+    if len(refused) == len(measures):
+        raise refused[0]
 
 
 def _search(shelf: Shelf, measure: Measure) -> Generator[Drawn, None, Terms]:

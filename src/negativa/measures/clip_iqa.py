@@ -28,6 +28,9 @@ class ClipIQA(Measure):
     better: ClassVar = "more"
     needs: ClassVar = "CLIP weights"
 
+    def check(self) -> None:
+        clip(self.weights)
+
     def score(self, shots: Sequence[Shot]) -> list[float]:
         from scipy.special import expit
 

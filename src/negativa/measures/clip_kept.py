@@ -26,6 +26,9 @@ class ClipKept(Measure):
     over: ClassVar = "pair"
     needs: ClassVar = "CLIP weights"
 
+    def check(self) -> None:
+        clip(self.weights)
+
     def score(self, shots: Sequence[Shot]) -> list[float]:
         model = clip(self.weights)
         both = [model.images(pair) for pair in pairs(self, shots)]

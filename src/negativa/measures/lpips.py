@@ -30,6 +30,9 @@ class LPIPS(Measure):
     over: ClassVar = "pair"
     needs: ClassVar = "torchmetrics, torchvision and its AlexNet weights"
 
+    def check(self) -> None:
+        _network()
+
     def score(self, shots: Sequence[Shot]) -> list[float]:
         import torch
 

@@ -45,6 +45,10 @@ class Measure(ABC):
         given = "@".join(value for field in fields(self) if (value := getattr(self, field.name)))  # type: ignore[arg-type]
         return f"{self.name}:{given}" if given else self.name
 
+    def check(self) -> None:
+        """Raise `InputError` if what it needs besides pictures is not there: worth knowing before they are made."""
+        return
+
     @abstractmethod
     def score(self, shots: Sequence[Shot]) -> list[float]:
         """One number a shot, in their order; a single number if the measure is over a whole arm.

@@ -30,6 +30,10 @@ class Obedience(Measure):
     better: ClassVar = "more"
     needs: ClassVar = "pictures of terrarium, or CLIP weights"
 
+    def check(self) -> None:
+        if self.weights:
+            clip(self.weights)
+
     def score(self, shots: Sequence[Shot]) -> list[float]:
         if self.weights:
             return [self._clip_score(shot) for shot in shots]

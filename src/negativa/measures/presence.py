@@ -11,7 +11,7 @@ import numpy as np
 from negativa.errors import InputError, nearest
 from negativa.measures.clip import clip
 from negativa.measures.measure import Measure, Shot
-from negativa.measures.questions import answers
+from negativa.measures.questions import answers, question_model
 from negativa.measures.reading import found, insist
 from negativa.terrarium import ATTRIBUTES
 
@@ -50,10 +50,16 @@ class Presence(Measure):
                 f"or with CLIP weights or a question model: presence:{self.concept}@WEIGHTS, presence:{self.concept}@vqa=MODEL"
             )
 
+    def check(self) -> None:
+        if self.weights.startswith(QUESTIONS):
+            question_model(self.weights.removeprefix(QUESTIONS))
+        elif self.weights:
+            clip(self.weights)
+
     def score(self, shots: Sequence[Shot]) -> list[float]:
         if self.weights.startswith(QUESTIONS):
-            model = self.weights.removeprefix(QUESTIONS)
-            return [float(yes) for yes in answers(model, f"Is there {self.concept} in the picture?", [s.image for s in shots])]
+            question, images = f"Is there {self.concept} in the picture?", [shot.image for shot in shots]
+            return [float(yes) for yes in answers(self.weights.removeprefix(QUESTIONS), question, images)]
         if self.weights:
             return self._zero_shot(shots)
         insist(self, shots, f"presence:{self.concept}@WEIGHTS")

@@ -24,7 +24,7 @@ def answers(weights: str, question: str, images: Sequence[Image.Image]) -> Itera
     `weights`: a folder or a Hugging Face id; a model made for visual questions (ViLT, BLIP), or one that chats about pictures.
     Raises `InputError` if it cannot be read, or answers neither yes nor no.
     """
-    ask = _model(weights)
+    ask = question_model(weights)
     for image in images:
         answer = ask(image.convert("RGB"), question)
         first = answer.strip().lower().strip("\"'*").partition(" ")[0].strip(".,;:!\"'*")
@@ -34,7 +34,8 @@ def answers(weights: str, question: str, images: Sequence[Image.Image]) -> Itera
 
 
 @cache
-def _model(weights: str) -> Ask:
+def question_model(weights: str) -> Ask:
+    """The model of these weights, read once. Raises `InputError` if it cannot be read."""
     return read_weights(weights, "a visual question model", _read)
 
 
