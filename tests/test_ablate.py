@@ -16,7 +16,7 @@ from scipy.stats import binomtest, t
 from typer.testing import CliRunner
 
 import negativa
-from negativa import InputError, Receipt, Recipe
+from negativa import InputError, Negative, Receipt, Recipe
 from negativa.apps.cli.main import app
 from negativa.experiments import ablate
 from negativa.experiments.ablation import Begun, Finding, Report
@@ -148,8 +148,30 @@ def test_terms_are_one_text_in_their_order_and_empty_or_repeated_ones_are_said_a
 
 
 @pytest.mark.parametrize(
+    ("negative", "terms"),
+    [
+        ("(ugly, hat:1.5), beard", ("(ugly, hat:1.5)", "beard")),
+        ("[ugly, hat:0.5], ((a, b), c), d", ("[ugly, hat:0.5]", "((a, b), c)", "d")),
+        (r"a \(b, c\), d", (r"a \(b", r"c\)", "d")),
+        ("a), (b, c", ("a)", "(b", "c")),
+        (Negative("ugly, hat", 0.5, 0.2, 0.8), ("ugly", "hat")),
+    ],
+)
+def test_brackets_stay_whole_and_every_arm_has_the_weight_of_the_whole(negative, terms: tuple[str, ...]) -> None:
+    plan, notices = lay_ablation("a house", negative, (1, 2))
+    assert plan.terms == terms
+    whole = negative if isinstance(negative, Negative) else Negative(negative)
+    for arm in plan.arms:
+        said = plan.at(arm, 1).negative
+        assert said == ((Negative(", ".join(arm), whole.weight, whole.start, whole.stop),) if arm else ())
+    assert notices == (("negative: every arm has it with weight 0.5, from 0.2 to 0.8",) if whole.weight != 1 else ())
+
+
+@pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        ({"negative": "snow, lawn:0.5"}, "negative: 'snow, lawn:0.5' has AND, or a weight at its end"),
+        ({"negative": "snow, lawn AND tree"}, "negative: 'snow, lawn AND tree' has AND, or a weight"),
         ({"negative": " , "}, "negative: ' , ' was given; allowed: terms with commas between"),
         ({"measures": []}, "measure: none was given"),
         ({"measures": ["kept", "kept"]}, "measure: 'kept' was given twice"),
@@ -327,6 +349,21 @@ def test_the_command_says_its_cost_first_and_prints_and_keeps_everything(folder:
     assert {file.name for file in Path("taken").iterdir()} == {"ablation.csv", "contrast.png", "contrast.svg", "pictures"}
     recipes = [negativa.read(file).recipe for file in Path("taken/pictures").iterdir()]
     assert len(recipes) >= 30 and {recipe.seed for recipe in recipes} == {3, 4, 5}
+
+
+def test_the_command_takes_negatives_as_generate_does(folder: Path, tmp_path: Path) -> None:
+    words = ["ablate", "a house", "--measure", "contrast", "--seeds", "2", "--steps", "1", "--model", str(folder)]
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, [*words, "-n", "snow, lawn:0.5", "-n", "tree:0.5", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    recipes = [negativa.read(file).recipe for file in (out / "pictures").iterdir()]
+    assert {recipe.negative for recipe in recipes} == {
+        (),
+        *((Negative(text, 0.5),) for text in ("snow", "lawn", "tree", "snow, lawn", "snow, tree", "lawn, tree")),
+        (Negative("snow, lawn, tree", 0.5),),
+    }
+    with pytest.raises(InputError, match="'tree' was given beside 'snow:0"):
+        CliRunner().invoke(app, [*words, "-n", "snow:0.5", "-n", "tree", "--out", f"{out}2"], catch_exceptions=False)
 
 
 @pytest.mark.parametrize("text", ["", "1", "3:4", "5:3", "a", "0:1000000", "-3:4", "1:2:3"])

@@ -29,6 +29,7 @@ from negativa.experiments.shelf import Drawn, Shelf
 from negativa.experiments.statistics import LEVEL, Difference, Estimate, holm, power_note
 from negativa.experiments.tables import check_each_once
 from negativa.experiments.terms import Ablation, Terms, lay_ablation
+from negativa.plain.conditions import Negative
 from negativa.plain.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ Event = Begun | Drawn | Report
 
 def ablate(
     prompt: str | Recipe,
-    negative: str,
+    negative: str | Negative,
     measures: Sequence[str | Measure],
     seeds: Sequence[int] = tuple(range(32)),
     minimise: bool = False,
@@ -101,9 +102,9 @@ def ablate(
 ) -> Iterator[Event]:
     """Take a negative apart: each picture as it is finished, a report at the end; see the module.
 
-    `negative` is split at its commas. `measures` are texts as `negativa.measures.build` reads them; the first one guides
-    the search. `pictures` is a folder to keep them in, each under its recipe's hash. Ctrl-C ends with a report of the
-    seeds that are complete, if there are two.
+    `negative` is split at its commas outside brackets; the weight and window of a `Negative` are those of every arm.
+    `measures` are texts as `negativa.measures.build` reads them; the first one guides the search. `pictures` is a folder to
+    keep them in, each under its recipe's hash. Ctrl-C ends with a report of the seeds that are complete, if there are two.
     Raises `InputError` or `ModelError`, before any work, for what cannot be done, and early if no measure can score the
     pictures; one that cannot is among the failures.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,15 +10,22 @@ import typer
 
 from negativa.apps.cli import compare, options
 from negativa.apps.cli.screen import counted, print_table, say, say_all
+from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
 
 if TYPE_CHECKING:
     from negativa.experiments.ablation import Finding
+    from negativa.plain.conditions import Negative
 
 
 def ablate(
     prompt: options.Prompt,
-    negative: Annotated[str, typer.Option("--negative", "-n", help="The terms, with commas between.")],
+    negative: Annotated[
+        list[str],
+        typer.Option(
+            "--negative", "-n", metavar="TEXT[:WEIGHT[:START:STOP]]", help="Terms, with commas between; may be repeated."
+        ),
+    ],
     measure: Annotated[
         list[str], typer.Option(help="What to measure, as in presence:mustache; may be repeated, the first guides --minimise.")
     ],
@@ -59,7 +67,7 @@ def ablate(
     base = compare.recipe_of(prompt, window, knob, wrap, lora, weaker, embeddings=embeddings, **settings)
     folder = compare.folder_of("ablate", prompt, out, overwrite)
     make = Here(device=device, dtype=dtype, reproducible=reproducible)
-    events = ablate(base, negative, measure, read_seeds(seeds), minimise, make, folder / PICTURES)
+    events = ablate(base, _joined(negative), measure, read_seeds(seeds), minimise, make, folder / PICTURES)
     for event in counted(events, None):
         if isinstance(event, Begun):
             more = f", then at most {event.more} to find a shortest negative" if minimise else ""
@@ -81,6 +89,18 @@ def ablate(
             )
             for file in files:
                 print(file)
+
+
+def _joined(texts: list[str]) -> Negative:
+    """The negative whose terms were given in one text or in several. Raises `InputError` if these are weighed differently."""
+    first, *others = given = [parse_negative(text) for text in texts]
+    for one, text in zip(others, texts[1:], strict=True):
+        if replace(one, condition=first.condition) != first:
+            raise InputError(
+                f"negative: {text!r} was given beside {texts[0]!r}; allowed: one weight and window for all terms, "
+                "or a term's weight in brackets, as in (hat:0.5)"
+            )
+    return replace(first, condition=", ".join(one.text for one in given))
 
 
 def _print_table(findings: list[Finding]) -> None:

@@ -4,7 +4,7 @@
 no effect or another than it seems. `negativa.language.weights.parse` and `unparse` are the weights alone.
 """
 
-from negativa.language.prompting.clauses import Clause, is_scheduled, read, split_and
+from negativa.language.prompting.clauses import Clause, is_scheduled, read, split_and, split_commas
 from negativa.language.prompting.parts import BREAK, Chunk, Part
 from negativa.language.prompting.remarks import notices
 from negativa.language.prompting.schedules import at, schedule
@@ -22,5 +22,6 @@ __all__ = [
     "read",
     "schedule",
     "split_and",
+    "split_commas",
     "unparse",
 ]

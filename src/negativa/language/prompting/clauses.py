@@ -18,7 +18,7 @@ from negativa.language.prompting import a1111, schedules
 from negativa.language.prompting.parts import Chunk, bounded
 from negativa.language.prompting.syntaxes import checked, parse
 
-MARK: Final = re.compile(rf"{a1111.ESCAPE}|\bAND\b|[()\[\]]")
+BRACKETS: Final = rf"{a1111.ESCAPE}|[()\[\]]"
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,31 @@ def split_and(text: str) -> list[tuple[str, float]]:
 
 def ands(text: str) -> list[tuple[int, int]]:
     """Where AND stands outside closed brackets."""
+    return _outside(text, r"\bAND\b")
+
+
+def split_commas(text: str) -> list[str]:
+    """The text between its commas; those inside closed brackets are left alone."""
+    cuts = _outside(text, ",")
+    starts, stops = [0, *(stop for _, stop in cuts)], [*(start for start, _ in cuts), len(text)]
+    return [text[start:stop] for start, stop in zip(starts, stops, strict=True)]
+
+
+def _outside(text: str, sign: str) -> list[tuple[int, int]]:
+    """Where a sign (a regular expression) stands outside closed brackets."""
+    marks = list(re.finditer(rf"{BRACKETS}|(?P<sign>{sign})", text))
     opened: dict[str, list[int]] = {"(": [], "[": []}
     inside: dict[int, int] = {}
-    for mark in MARK.finditer(text):
+    for mark in marks:
         if mark[0] in ("(", "["):
             opened[mark[0]].append(mark.start())
         elif mark[0] in (")", "]") and (pending := opened["(" if mark[0] == ")" else "["]):
             inside |= {pending.pop(): 1, mark.start(): -1}
     depth = 0
     found = []
-    for mark in MARK.finditer(text):
+    for mark in marks:
         depth += inside.get(mark.start(), 0)
-        if mark[0] == "AND" and depth == 0:
+        if mark["sign"] is not None and depth == 0:
             found.append(mark.span())
     return found
 
