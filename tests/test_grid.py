@@ -215,6 +215,13 @@ def test_a_sheet_takes_labels_of_any_length() -> None:
         sheet(pictures, ["a"])
 
 
+def test_a_sheet_shows_pictures_of_several_sizes_whole() -> None:
+    small, wide, high = (Image.new("RGB", size, (200, 30, 30)) for size in ((40, 40), (90, 30), (30, 120)))
+    for pictures in ([[small, wide, high]], [[small], [wide], [high]]):
+        page = np.asarray(sheet(pictures))
+        assert (page == (200, 30, 30)).all(-1).sum() == 40 * 40 + 90 * 30 + 30 * 120
+
+
 def test_the_command_writes_sheets_pictures_and_a_page(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["grid", "a <b>house</b>", "--model", str(folder), "--steps", "2", "--seed", "5", "--seed", "6"]

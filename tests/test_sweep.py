@@ -6,6 +6,7 @@ import re
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,6 +186,18 @@ def test_the_command_pages_what_cannot_be_drawn(folder: Path, tmp_path: Path, mo
     assert (found.prompt, found.scale, found.rule) == ("portrait of a woman", 2.0, "none")
     assert found.negative == (Negative("hat", 0.5),)
     assert "notice: the negative 'hat' has no effect: the rule 'none' takes no negatives" in done.output
+
+
+def test_the_sheet_of_a_sweep_over_sizes_crops_no_picture(folder: Path, tmp_path: Path) -> None:
+    words = ["sweep", "a house", "--model", str(folder), "--seed", "1", "--steps", "1", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*words, "--axis", "height=64,192,320"])
+    assert done.exit_code == 0, done.output
+    pixels = np.asarray(Image.open(tmp_path / "out" / "sweep-1.png"))
+    for column, file in enumerate(("sweep-1-1-1.png", "sweep-1-1-2.png", "sweep-1-1-3.png")):
+        picture = np.asarray(Image.open(tmp_path / "out" / "pictures" / file).convert("RGB"))
+        high, wide, _ = picture.shape
+        left, bottom = 4 + column * (wide + 4), len(pixels) - 4 - (320 - high) // 2  # gaps of 4 pixels
+        assert (pixels[bottom - high : bottom, left : left + wide] == picture).all()
 
 
 def test_the_command_refuses_a_knob_that_is_given_twice(folder: Path) -> None:

@@ -50,7 +50,10 @@ class Album:
 
         Without a summary the page says that the work was interrupted.
         """
-        size = next((cell.made.image.size for cell in self._cells.values() if cell.made.image), (LEAST, LEAST))
+        from negativa.experiments.sheet import largest
+
+        images = [cell.made.image for cell in self._cells.values() if cell.made.image]
+        size = largest(images) if images else (LEAST, LEAST)
         begun = [table for table in tables if any(key[0] == table.name for key in self._cells)]
         if not begun:
             return None

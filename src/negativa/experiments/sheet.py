@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,12 +32,12 @@ class Tag:
 def sheet(
     rows: Sequence[Sequence[Image.Image]], row_labels: Sequence[str] = (), column_labels: Sequence[str] = ()
 ) -> Image.Image:
-    """Pictures of one size in rows, a label left of each row and above each column, or none of either.
+    """Pictures in rows, a label left of each row and above each column, or none of either.
 
-    A label that has no room is written smaller, then cut.
+    Each stands in the middle of a cell that the largest fits into. A label that has no room is written smaller, then cut.
     Raises ValueError if there are labels, but not as many as rows or columns.
     """
-    width, height = rows[0][0].size
+    width, height = largest(picture for pictures in rows for picture in pictures)
     columns = max(map(len, rows))
     size = max(LEAST, height // 9)
     texts = [_fitted(label, size, 2 * width) for label in row_labels]
@@ -54,8 +54,15 @@ def sheet(
             draw.text((left - GAP, top + row * (height + GAP) + height / 2), text, INK, font, anchor="rm")
     for row, pictures in enumerate(rows):
         for column, picture in enumerate(pictures):
-            page.paste(picture, (left + column * (width + GAP), top + row * (height + GAP)))
+            x, y = left + column * (width + GAP), top + row * (height + GAP)
+            page.paste(picture, (x + (width - picture.width) // 2, y + (height - picture.height) // 2))
     return page
+
+
+def largest(pictures: Iterable[Image.Image]) -> tuple[int, int]:
+    """The width and height that each of these pictures fits into. Raises ValueError if there are none."""
+    widths, heights = zip(*(picture.size for picture in pictures), strict=True)
+    return max(widths), max(heights)
 
 
 def tagged(picture: Image.Image, tags: Sequence[Tag]) -> Image.Image:
