@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import math
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -364,6 +368,24 @@ def test_the_command_takes_negatives_as_generate_does(folder: Path, tmp_path: Pa
     }
     with pytest.raises(InputError, match="'tree' was given beside 'snow:0"):
         CliRunner().invoke(app, [*words, "-n", "snow:0.5", "-n", "tree", "--out", f"{out}2"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("drawn", [0, 1])
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(drawn: int, folder: Path, tmp_path: Path) -> None:
+    words = ["ablate", "a house", "-n", "snow", "--measure", "contrast", "--seeds", "900", "--model", str(folder)]
+    words += ["--steps", "1" if drawn else "900", "--out", "out"]
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "negativa", *words]
+    with subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        while drawn and not list(tmp_path.glob("out/pictures/*.png")) and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, left = process.communicate(timeout=120)
+    assert process.returncode == 130 and said == "1800 pictures\n", said + left
+    assert (tmp_path / "out").exists() == bool(drawn)
+    kept = "what was finished is in out; to make all of it, run it again" if drawn else "nothing was finished; run it again"
+    assert f"interrupted; {kept}" in left and "Traceback" not in left
 
 
 @pytest.mark.parametrize("text", ["", "1", "3:4", "5:3", "a", "0:1000000", "-3:4", "1:2:3"])

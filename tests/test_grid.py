@@ -282,10 +282,18 @@ def test_what_is_finished_when_it_is_interrupted_is_kept(folder: Path, make: Her
         assert isinstance(cell, Cell)
         album.keep(cell)
     page = album.close(tables, None)
-    assert page is not None and "Interrupted" in page.read_text() and "not made" in page.read_text()
+    assert page is not None and "Not all of it was made" in page.read_text() and "not made" in page.read_text()
     assert (tmp_path / "grid" / "grid-1.png").is_file() and not (tmp_path / "grid" / "grid-2.png").exists()
     for file in (tmp_path / "grid" / "pictures").iterdir():
         assert negativa.read(file).recipe.prompt.startswith("a house")
+
+
+def test_what_breaks_off_by_itself_is_not_called_interrupted(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").write_text("in the way")
+    words = ["grid", "a house", "--model", str(folder), "--steps", "1", "--seed", "1", "--out", str(tmp_path), "--overwrite"]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, OutputError)
+    assert "interrupted" not in done.output and "broken off; what was finished is in" in done.output
 
 
 def test_ctrl_c_ends_quietly_with_a_page_of_what_is_finished(folder: Path, tmp_path: Path) -> None:
@@ -298,7 +306,7 @@ def test_ctrl_c_ends_quietly_with_a_page_of_what_is_finished(folder: Path, tmp_p
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
-    assert "Traceback" not in said and "what was finished is in stopped/index.html" in said
+    assert "Traceback" not in said and "interrupted; what was finished is in stopped/index.html; to make all of it" in said
     assert {"index.html", "pictures", "grid-0.png"} <= {file.name for file in (tmp_path / "stopped").iterdir()}
     for file in (tmp_path / "stopped" / "pictures").iterdir():
         assert negativa.read(file).recipe.prompt.startswith("a house")

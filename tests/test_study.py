@@ -561,6 +561,18 @@ def test_killed_at_random_moments_it_comes_to_the_same_end(finished: Path, value
     assert contents(out) == contents(finished)
 
 
+def test_ctrl_c_says_that_it_can_go_on(values: dict[str, Any], tmp_path: Path) -> None:
+    plan, out = plan_in(tmp_path, **values | {"seeds": "0:500"}), tmp_path / "out"
+    words = ["env", "--default-signal=INT", *command(plan, out), "--watch"]
+    with subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while process.poll() is None and not list(out.glob("pictures/*.png")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in said
+    assert f"interrupted; what is finished is kept in {str(out)!r}, run the study again to go on" in said
+
+
 @pytest.mark.parametrize("limit", [500, 120_000])
 def test_a_full_disk_is_said_and_what_is_finished_is_kept(
     limit: int, values: dict[str, Any], here: Here, tmp_path: Path

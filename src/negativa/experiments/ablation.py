@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Literal
 
 from negativa.errors import InputError
 from negativa.experiments.making import Here, Maker
-from negativa.experiments.page import make_folder
 from negativa.experiments.shelf import Drawn, Shelf
 from negativa.experiments.statistics import LEVEL, Difference, Estimate, holm, power_note
 from negativa.experiments.tables import check_each_once
@@ -130,7 +129,6 @@ def _ablated(
     started, shortest, stopped = time.perf_counter(), None, False
     with TemporaryDirectory() as spare:
         shelf = Shelf(plan, make, folder or Path(spare))
-        make_folder(shelf.folder)
         yield Begun(plan.pictures, plan.pictures_to_minimise if minimise else 0, notices)
         try:
             untried = True

@@ -48,7 +48,7 @@ class Album:
     def close(self, tables: list[Table], summary: Summary | None) -> Path | None:
         """Write the sheets and the page of what there is, and say where the page is; None if there is nothing to see.
 
-        Without a summary the page says that the work was interrupted.
+        Without a summary the page says that not all of it was made.
         """
         from negativa.experiments.sheet import largest
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from negativa.apps.cli import compare, options
-from negativa.apps.cli.screen import counted, print_table, say, say_all
+from negativa.apps.cli.screen import counted, interruption, print_table, say, say_all
 from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
 
@@ -68,27 +68,28 @@ def ablate(
     folder = compare.folder_of("ablate", prompt, out, overwrite)
     make = Here(device=device, dtype=dtype, reproducible=reproducible)
     events = ablate(base, _joined(negative), measure, read_seeds(seeds), minimise, make, folder / PICTURES)
-    for event in counted(events, None):
-        if isinstance(event, Begun):
-            more = f", then at most {event.more} to find a shortest negative" if minimise else ""
-            say(f"{event.pictures} pictures{more}")
-        elif isinstance(event, Report):
-            say_all(event.notices, event.failures)
-            if not event.findings:
-                raise InputError(f"measure: none could score the pictures in {str(folder)!r}; {event.failures[-1]}")
-            files = write_report(folder, event)
-            for findings in by_measure(event).values():
-                _print_table(findings)
-            if event.shortest is not None:
-                said = f"{event.shortest!r}" if event.shortest else "no negative at all"
-                print(f"shortest that cannot be told from the whole: {said}")
-            print(f"{event.power}")
-            print(
-                f"{event.pictures} pictures of {len(event.seeds)} seeds in every arm, {event.rows_asked} rows asked, "
-                f"{event.rows_run} run, {event.seconds:.1f} s"
-            )
-            for file in files:
-                print(file)
+    with interruption(lambda: compare.kept(folder if (folder / PICTURES).exists() else None)):
+        for event in counted(events, None):
+            if isinstance(event, Begun):
+                more = f", then at most {event.more} to find a shortest negative" if minimise else ""
+                say(f"{event.pictures} pictures{more}")
+            elif isinstance(event, Report):
+                say_all(event.notices, event.failures)
+                if not event.findings:
+                    raise InputError(f"measure: none could score the pictures in {str(folder)!r}; {event.failures[-1]}")
+                files = write_report(folder, event)
+                for findings in by_measure(event).values():
+                    _print_table(findings)
+                if event.shortest is not None:
+                    said = f"{event.shortest!r}" if event.shortest else "no negative at all"
+                    print(f"shortest that cannot be told from the whole: {said}")
+                print(f"{event.power}")
+                print(
+                    f"{event.pictures} pictures of {len(event.seeds)} seeds in every arm, {event.rows_asked} rows asked, "
+                    f"{event.rows_run} run, {event.seconds:.1f} s"
+                )
+                for file in files:
+                    print(file)
 
 
 def _joined(texts: list[str]) -> Negative:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from negativa.apps.cli.generate import parse_knobs
-from negativa.apps.cli.screen import counted, say, say_all
+from negativa.apps.cli.screen import counted, interruption, say, say_all
 from negativa.apps.cli.texts import parse_lora, parse_weaker
+from negativa.errors import NegativaError
 from negativa.plain.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -53,6 +54,13 @@ def folder_of(verb: str, prompt: str, out: Path | None, overwrite: bool) -> Path
     return folder
 
 
+def kept(there: Path | None) -> str:
+    """The end of a sentence about work that was not finished: what is left of it, if anything, and how to go on."""
+    if there is None:
+        return "nothing was finished; run it again"
+    return f"what was finished is in {there}; to make all of it, run it again into a new folder or with --overwrite"
+
+
 def fill_tables(tables: list[Table], make: Here, folder: Path, title: str, overwrite: bool) -> None:
     """Make the cells, write the album, say what it cost; whatever ends it, what is finished is written.
 
@@ -61,17 +69,20 @@ def fill_tables(tables: list[Table], make: Here, folder: Path, title: str, overw
     from negativa.experiments.page import Album
     from negativa.experiments.tables import Summary, fill
 
-    album, summary = Album(folder, title, overwrite), None
-    try:
-        for event in counted(fill(tables, make), sum(len(row) for table in tables for row in table.recipes)):
-            if isinstance(event, Summary):
-                summary = event
-            else:
-                album.keep(event)
-    finally:
-        page = album.close(tables, summary)
-        if summary is None and page is not None:
-            say(f"interrupted; what was finished is in {page}")
+    album, summary, page = Album(folder, title, overwrite), None, None
+    with interruption(lambda: kept(page)):
+        try:
+            for event in counted(fill(tables, make), sum(len(row) for table in tables for row in table.recipes)):
+                if isinstance(event, Summary):
+                    summary = event
+                else:
+                    album.keep(event)
+        except NegativaError:
+            if (page := album.close(tables, None)) is not None:
+                say(f"broken off; {kept(page)}")
+            raise
+        finally:
+            page = page or album.close(tables, summary)
     assert summary is not None
     say_all(summary.notices, summary.failures)
     for table in tables:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -26,6 +27,16 @@ def say_all(notices: Iterable[str], failures: Iterable[str]) -> None:
     """What had no effect, and what could not be done, a line each."""
     for sentence in (*(f"notice: {one}" for one in notices), *(f"failed: {one}" for one in failures)):
         say(sentence)
+
+
+@contextmanager
+def interruption(kept: Callable[[], str]) -> Iterator[None]:
+    """On Ctrl-C, a line that says what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"interrupted; {kept()}")
+        raise
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from negativa.apps.cli import options
-from negativa.apps.cli.screen import say, studied
+from negativa.apps.cli.screen import interruption, say, studied
 from negativa.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +41,11 @@ def study(
             say(line)
 
     chosen = read_plan(plan)
-    with _maker(workers, ray, {"device": device, "dtype": dtype, "reproducible": reproducible}) as make:
+    settings = {"device": device, "dtype": dtype, "reproducible": reproducible}
+    with (
+        interruption(lambda: f"what is finished is kept in {str(out)!r}, run the study again to go on"),
+        _maker(workers, ray, settings) as make,
+    ):
         events = carry_out(chosen, out, make)
         for event in studied(events) if watch else events:
             match event:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from negativa.apps.cli import compare, options
-from negativa.apps.cli.generate import parse_knob
+from negativa.apps.cli.generate import parse_knobs
 from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
 
@@ -58,7 +58,7 @@ def sweep(
     settings |= {"model": model, "weaker": weaker, "syntax": syntax, "emphasis": emphasis}
     settings |= {"embeddings": embeddings, "lora": lora}
     given = settings | {"negative": negative, "wrappers": wrap, "loras": lora}
-    given |= {f"knob:{name}": value for name, value in map(parse_knob, knob or ())}
+    given |= {f"knob:{name}": value for name, value in parse_knobs(knob or []).items()}
     for one in axes:
         if given.get(one.name) is not None:
             raise InputError(f"{one.name}: given beside an axis of that name; allowed: one of the two")
