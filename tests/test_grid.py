@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import negativa
-from negativa import InputError, OutputError, Recipe
+from negativa import InputError, Negative, OutputError, Recipe
 from negativa.apps.cli.main import app
 from negativa.experiments import grid
 from negativa.experiments.grids import Addition, lay_grid
@@ -78,6 +78,15 @@ def test_any_rows_and_columns_a_grid_for_each_seed_and_placebos() -> None:
         word = table.recipes[2][0].negative[0].condition
         assert table.recipes[0][1].prompt == f"a house, {word}"
         assert not {*word.lower().split()} & {"house", *negativa.terrarium.ATTRIBUTES}
+
+
+def test_rows_are_written_as_negatives_are_and_stand_alone(folder: Path, tmp_path: Path) -> None:
+    words = ["grid", "a house", "--model", str(folder), "--steps", "2", "--seed", "1", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*words, "--row", "weak=hat, tree:0.5:0:0.8", "--row", "none="])
+    assert done.exit_code == 0, done.output
+    made = [negativa.read(file).recipe for file in sorted((tmp_path / "out" / "pictures").iterdir())]
+    assert [recipe.negative for recipe in made] == [(Negative("hat, tree", 0.5, 0, 0.8),), ()]
+    assert {recipe.prompt for recipe in made} == {"a house"}
 
 
 def test_the_command_knows_learned_words_and_loras(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

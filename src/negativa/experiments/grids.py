@@ -15,22 +15,31 @@ from negativa.errors import InputError
 from negativa.experiments.making import Maker
 from negativa.experiments.sheet import Tag
 from negativa.experiments.tables import Cell, Summary, Table, check_each_once, fill
+from negativa.plain.conditions import Negative
 from negativa.plain.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Addition:
-    """A label and the text it stands for, "" for none.
+    """A label and the text it stands for, "" for none; `weight`, `start` and `stop` are those of a row's negative.
 
     Raises `InputError` for an empty label.
     """
 
     label: str
     text: str
+    weight: float = 1.0
+    start: float = 0.0
+    stop: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.label.strip():
             raise InputError(f"label: {self.label!r} was given; allowed: LABEL=TEXT, with a label to show")
+
+    @property
+    def negative(self) -> Negative | None:
+        """What a row steers away from, if anything."""
+        return Negative(self.text, self.weight, self.start, self.stop) if self.text else None
 
 
 COLUMNS: Final = (
@@ -92,7 +101,7 @@ def lay_grid(
             columns=tuple(_heading(one, "+") for one in columns),
             recipes=tuple(
                 tuple(
-                    base.replace(prompt=", ".join(filter(None, (base.prompt, column.text))), negative=row.text, seed=seed)
+                    base.replace(prompt=", ".join(filter(None, (base.prompt, column.text))), negative=row.negative, seed=seed)
                     for column in columns
                 )
                 for row in rows

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
 from negativa.apps.cli import compare, options
+from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
 
 
@@ -18,7 +20,8 @@ def grid(
         typer.Option(metavar="LABEL=TEXT", help="A text to append to the prompt; may be repeated, no text is none."),
     ] = None,
     row: Annotated[
-        list[str] | None, typer.Option(metavar="LABEL=TEXT", help="A negative; may be repeated, no text is none.")
+        list[str] | None,
+        typer.Option(metavar="LABEL=TEXT[:WEIGHT[:START:STOP]]", help="A negative; may be repeated, no text is none."),
     ] = None,
     placebo: Annotated[str | None, typer.Option(help="Add a word that means nothing as a row, column or both.")] = None,
     scale: options.Scale = None,
@@ -47,18 +50,24 @@ def grid(
     from negativa.experiments.grids import COLUMNS, ROWS, Addition, lay_grid
     from negativa.experiments.making import Here
 
-    def additions(field: str, given: list[str] | None, usual: tuple[Addition, ...]) -> tuple[Addition, ...]:
-        if not given:
-            return usual
-        for text in given:
-            if "=" not in text:
+    def additions(field: str, given: list[str] | None) -> Iterator[tuple[str, str]]:
+        for text in given or ["original="]:
+            label, mark, added = text.partition("=")
+            if not mark:
                 raise InputError(f"{field}: {text!r} was given; allowed: LABEL=TEXT, as in PROMPT=sharp focus")
-        return tuple(Addition(*(part.strip() for part in text.split("=", 1))) for text in given)
+            yield label.strip(), added.strip()
+
+    def negatives() -> Iterator[Addition]:
+        for label, text in additions("row", row):
+            one = parse_negative(text)
+            yield Addition(label, one.text, one.weight, one.start, one.stop)
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
     settings |= {"model": model, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
     base = compare.recipe_of(prompt, window, knob, wrap, lora, weaker, embeddings=embeddings, **settings)
-    rows, columns = additions("row", row, ROWS), additions("column", column, COLUMNS)
+    rows, columns = ROWS, COLUMNS
+    if row or column:
+        rows, columns = tuple(negatives()), tuple(Addition(*one) for one in additions("column", column))
     tables = lay_grid(base, compare.seeds_of(seed), rows, columns, placebo)  # type: ignore[arg-type]
     folder = compare.folder_of("grid", prompt, out, overwrite)
     make = Here(device=device, dtype=dtype, reproducible=reproducible)
