@@ -439,8 +439,28 @@ def test_a_folder_holds_one_plan(finished: Path, values: dict[str, Any], here: H
     database.close()
     with pytest.raises(InputError, match=r"study\.db in .* is another program's; allowed: a new folder"):
         list(study(Plan(**values), tmp_path / "other", here))
-    with pytest.raises(negativa.OutputError, match=re.escape("out: the folder of")):
-        list(study(Plan(**values), tmp_path / "study.db" / "x", here))
+    for file in (tmp_path / "study.db", tmp_path / "study.db" / "x"):
+        with pytest.raises(
+            negativa.OutputError, match=re.escape(f"out: {str(file)!r} cannot be the folder of a study")
+        ) as said:
+            list(study(Plan(**values), file, here))
+        assert str(said.value).endswith("allowed: a new folder")
+
+
+def test_a_damaged_study_is_not_told_to_be_run_again(
+    finished: Path, values: dict[str, Any], here: Here, tmp_path: Path
+) -> None:
+    allowed = r"study\.db in .* is damaged: .*; allowed: a new folder, or a whole copy of study\.db in its place"
+    whole = (finished / "study.db").read_bytes()
+    (tmp_path / "study.db").write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with pytest.raises(InputError, match=allowed):
+        list(study(Plan(**values), tmp_path, here))
+    (tmp_path / "study.db").write_bytes(whole)
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        database.execute("DROP TABLE pictures")
+    database.close()
+    with pytest.raises(InputError, match=allowed):
+        list(study(Plan(**values), tmp_path, here))
 
 
 def test_a_study_is_run_by_one_at_a_time(values: dict[str, Any], here: Here, tmp_path: Path) -> None:

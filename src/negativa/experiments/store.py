@@ -94,9 +94,12 @@ class Store:
         self.pictures = self.folder / "pictures"
         self._arms = plan.arms()
         self._begun, self._clock = datetime.now(UTC).isoformat("T", "milliseconds"), time.monotonic()
-        with self._sentences("the folder"):
+        try:
             self.pictures.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.pictures)
+        except OSError as error:
+            said = f"out: {str(folder)!r} cannot be the folder of a study: {error.strerror or error}"
+            raise OutputError(f"{said}; allowed: a new folder") from error
         try:
             with self._sentences("study.db"):
                 self._db = sqlite3.connect(self.folder / "study.db", isolation_level=None, timeout=30)
@@ -258,9 +261,12 @@ class Store:
         except (OSError, sqlite3.Error) as error:
             if isinstance(error, OutputError):
                 raise
-            if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
+            reason, code = getattr(error, "strerror", None) or error, getattr(error, "sqlite_errorname", "")
+            if code == "SQLITE_NOTADB":
                 raise InputError(f"out: {what} in {str(self.folder)!r} is no database; allowed: a new folder") from error
-            reason = getattr(error, "strerror", None) or error
+            if code.startswith("SQLITE_CORRUPT") or code == "SQLITE_ERROR":  # the latter: a table or column is missing
+                said = f"out: {what} in {str(self.folder)!r} is damaged: {reason}"
+                raise InputError(f"{said}; allowed: a new folder, or a whole copy of {what} in its place") from error
             said = f"out: {what} of {str(self.folder)!r} could not be used: {reason}"
             raise OutputError(f"{said}; what is finished is kept, run the study again to go on") from error
 
