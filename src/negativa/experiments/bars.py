@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from negativa.experiments.ablation import Finding, Report
-from negativa.experiments.page import write_whole
+from negativa.language.files import write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ def write_report(folder: Path, report: Report) -> list[Path]:
             figure.savefig(file, format=kind, dpi=150)
             files[f"{name}.{kind}"] = file.getvalue()
     for name, content in files.items():
-        write_whole(folder / name, content)
+        write("out", folder / name, content)
     return [folder / name for name in files]
 
 

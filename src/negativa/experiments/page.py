@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from negativa.errors import OutputError
 from negativa.experiments.tables import Cell, Summary, Table
-from negativa.language.files import whole
+from negativa.language.files import make_folder, write
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,7 +41,7 @@ class Album:
         if cell.made.image is None or cell.made.receipt is None:
             return None
         path = self._folder / _file(cell)
-        make_folder(path.parent)
+        make_folder("out", path.parent)
         pictures.save(path, cell.made.image, cell.made.receipt, self._overwrite)
         return path
 
@@ -57,13 +57,13 @@ class Album:
         begun = [table for table in tables if any(key[0] == table.name for key in self._cells)]
         if not begun:
             return None
-        make_folder(self._folder)
+        make_folder("out", self._folder)
         for table in begun:
             file = io.BytesIO()
             self._sheet(table, size).save(file, "PNG")
-            write_whole(self._folder / f"{table.name}.png", file.getvalue())
+            write("out", self._folder / f"{table.name}.png", file.getvalue())
         page = self._folder / PAGE
-        write_whole(page, self._page(begun, summary).encode())
+        write("out", page, self._page(begun, summary).encode())
         return page
 
     def _sheet(self, table: Table, size: tuple[int, int]) -> Image.Image:
@@ -120,23 +120,6 @@ def check_folder(folder: Path, overwrite: bool = False) -> None:
         raise OutputError(f"out: {str(folder)!r} cannot be written: {error.strerror}") from error
     if not writable:
         raise OutputError(f"out: the folder {str(folder)!r} cannot be written to")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder if it is not there. Raises `OutputError` if that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"out: the folder {str(folder)!r} cannot be made: {error.strerror}") from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole, in the place of an older one, or not at all. Raises `OutputError`."""
-    try:
-        with whole(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise OutputError(f"out: {str(path)!r} could not be written: {error.strerror or error}") from error
 
 
 def _file(cell: Cell) -> str:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from negativa.errors import OutputError
 from negativa.experiments.statistics import Difference, Estimate, difference, mean, power_note
-from negativa.language.files import whole
+from negativa.language.files import make_folder, write
 from negativa.plain.knobs import whole as whole_number
 from negativa.plain.recipe import Recipe
 from negativa.training.progress import Progress, Trained
@@ -76,11 +75,7 @@ def compare(learned: Trained, folder: Path, pictures: int = 24, device: str | No
     known = [build(name) for name in MEASURES[model == "terrarium"]]
     findings = tuple(_finding(measure, arms, drawn) for measure in known)
     card = learned.file.with_suffix(".md")
-    try:
-        with whole(card) as file:
-            file.write(written(learned, findings, pictures, rows).encode())
-    except OSError as error:
-        raise OutputError(f"card: {str(card)!r} could not be written: {error.strerror or error}") from error
+    write("card", card, written(learned, findings, pictures, rows).encode())
     yield Compared(card, findings)
 
 
@@ -114,10 +109,7 @@ def written(learned: Trained, findings: Sequence[Finding], pictures: int, rows: 
 
 def _changes(learned: Trained, folder: Path) -> dict[str, Mapping[str, Any]]:
     """What each arm changes in a recipe."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"folder: {str(folder)!r} cannot be written: {error.strerror}") from error
+    make_folder("folder", folder)
     trained, untrained = learned.arms(folder)
     arms: dict[str, Mapping[str, Any]] = {NONE: {}, TOKEN: trained, PLACEBO: untrained}
     return arms | ({WORDS: {"negative": learned.words}} if learned.words else {})

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 from negativa.errors import InputError
 from negativa.experiments import scoring
 from negativa.experiments.making import Made, Maker
-from negativa.experiments.page import make_folder
 from negativa.experiments.scoring import Scores
 from negativa.experiments.statistics import Difference, Estimate
 from negativa.experiments.terms import Ablation, Terms
+from negativa.language.files import make_folder
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
 
@@ -52,7 +52,7 @@ class Shelf:
                 self.failures[made.failure] = None
             else:
                 recipe = self.plan.at(arm, seed)
-                make_folder(self.folder)  # only now: a run that made nothing leaves nothing
+                make_folder("out", self.folder)  # only now: a run that made nothing leaves nothing
                 pictures.save(self._path(recipe), made.image, made.receipt, overwrite=True)
                 self.receipts[recipe] = made.receipt
             yield Drawn(arm, seed, made)

@@ -59,6 +59,12 @@ def output(what: str, path: Path, overwrite: bool = True) -> Iterator[BinaryIO]:
         raise OutputError(f"{what}: {str(path)!r} could not be written: {reason}") from error
 
 
+def write(what: str, path: Path, content: bytes) -> None:
+    """Write a file over one that is there, as `output` does. Raises `OutputError`."""
+    with output(what, path) as file:
+        file.write(content)
+
+
 @contextmanager
 def whole(path: Path, overwrite: bool = True) -> Iterator[BinaryIO]:
     """A file to write that appears under its name when it is on the disk, or never.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from negativa.denoisers.unet import UNetDiffusion
 from negativa.errors import InputError
-from negativa.language.files import check_target, make_folder, output
+from negativa.language.files import check_target, make_folder, write
 from negativa.plain.knobs import KNOBS, number
 from negativa.plain.knobs import whole as whole_number
 from negativa.sampling.steps import is_flow
@@ -83,8 +83,7 @@ def begin(folder: Path, about: Mapping[str, Any]) -> None:
     begun = folder / BEGUN
     make_folder("folder", folder)
     if not begun.exists():
-        with output("folder", begun) as file:
-            file.write(json.dumps(about, indent=1, ensure_ascii=False).encode())
+        write("folder", begun, json.dumps(about, indent=1, ensure_ascii=False).encode())
     check_begun(folder, about)
 
 

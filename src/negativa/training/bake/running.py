@@ -12,7 +12,7 @@ import numpy as np
 from diffusers import UNet2DConditionModel
 
 from negativa.errors import InputError
-from negativa.language.files import output
+from negativa.language.files import write
 from negativa.plain.recipe import Recipe
 from negativa.studio import Studio
 from negativa.terrarium import paint
@@ -80,8 +80,7 @@ def run(settings: Settings) -> Iterator[Progress | Baked]:
     drawn = [studio.complete(one) for one in _compared(settings, prompts, attributes)]
     figures = yield from compare(arms, drawn, attributes)
     page = settings.out.with_name(f"{settings.out.stem}.md")
-    with output("out", page) as file:
-        file.write(card(settings.out.stem, figures, len(drawn), told).encode())
+    write("out", page, card(settings.out.stem, figures, len(drawn), told).encode())
     yield Baked(settings.out, page, tuple(figures))
 
 

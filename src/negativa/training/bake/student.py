@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from negativa.denoisers.unet import UNetDiffusion
-from negativa.language.files import output, output_folder
+from negativa.language.files import output_folder, write
 from negativa.plain.conditions import Condition
 from negativa.training.bake.goal import Goal
 from negativa.training.bake.walks import Places
@@ -104,8 +104,7 @@ def write_lora(student: Student, out: Path, layout: str, notes: Mapping[str, Any
         state = convert_state_dict_to_kohya(state)
     tensors = {key: value.detach().half().cpu().contiguous() for key, value in state.items()}
     raw = safetensors.torch.save(tensors, {"format": "pt", "negativa": json.dumps(notes)})
-    with output("out", out) as file:
-        file.write(raw)
+    write("out", out, raw)
 
 
 def write_unet(student: Student, out: Path) -> None:

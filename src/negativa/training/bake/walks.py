@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from negativa.denoisers.unet import UNetDiffusion
-from negativa.language.files import output
+from negativa.language.files import write
 from negativa.plain.passes import POSITIVE
 from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import USUAL, evaluations
@@ -108,8 +108,7 @@ def _walked(
     for taken, _ in enumerate(Engine(denoiser.predict, partial(FixedRows, ROWS)).run(walks()), done + 1):
         yield Progress("walks", taken, total)
     every = [one for walked in rows for one in walked]
-    with output("folder", kept) as file:
-        file.write(save({name: torch.stack([one[name] for one in every]) for name in every[0]}))
+    write("folder", kept, save({name: torch.stack([one[name] for one in every]) for name in every[0]}))
 
 
 def _watched(steps: Walk, goal: Goal, room: int, keep) -> Walk:
