@@ -141,7 +141,7 @@ def test_handmade_arms_take_what_they_do_not_say_from_the_plan() -> None:
     weak = {"label": "weak", "negative": [{"condition": "hat", "weight": 0.5}]}
     plan = Plan("a man", "0:2", ["", "hat"], scales=3, steps=9, handmade=[late, weak])
     assert [(arm.label, arm.baseline) for arm in plan.arms()[2:]] == [("late", "no negative"), ("weak", "no negative")]
-    expected = Recipe("a man", "hat", scale=3, steps=9, window=(0.5, 1), model="terrarium")
+    expected = Recipe("a man", "hat", scale=3, steps=9, window=(0.5, 1), model="terrarium", sampler="euler_a")
     assert plan.arms()[2].recipe == expected
     assert plan.arms()[3].recipe == expected.replace(negative=negativa.Negative("hat", 0.5), window=(0, 1))
     assert Plan.from_dict(plan.to_dict()) == plan
