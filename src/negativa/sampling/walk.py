@@ -8,7 +8,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from negativa.plain.conditions import Shown, Words
+from negativa.plain.conditions import Negative, Shown, Words
 from negativa.plain.images import Blank, Image
 from negativa.plain.passes import LATENTS, POSITIVE, Active, Moment, Pass, Patch, negative
 from negativa.plain.recipe import Recipe
@@ -20,7 +20,7 @@ from negativa.rules.spaces import convert
 from negativa.sampling import noise
 from negativa.sampling.passes import Blend, asked, blended, is_scheduled_at_all, needed, passes_of, patched
 from negativa.sampling.pictures import pictured
-from negativa.sampling.steps import Steps, levels, predicts
+from negativa.sampling.steps import Level, Steps, levels, predicts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,14 +77,21 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any],
 
 def moments(recipe: Recipe, config: Mapping[str, Any]) -> tuple[Moment, ...]:
     """The moments of a walk, one for each evaluation of the network; `config` is the model's scheduler configuration."""
-    sampler, found = recipe.sampler or USUAL, list[Moment]()
-    each = SAMPLERS[sampler].evaluations
-    for i, level in enumerate(levels(sampler, config, recipe.steps)):
-        step = i // each
-        acting = [(j, one) for j, one in enumerate(recipe.negative) if one.acts_at(step, recipe.steps)]
+    return _moments(recipe.negative, recipe.steps, recipe.sampler or USUAL, _levels_of(recipe, config))
+
+
+@lru_cache(maxsize=64)  # the same for every seed
+def _moments(negatives: tuple[Negative, ...], steps: int, sampler: str, noise_there: tuple[Level, ...]) -> tuple[Moment, ...]:
+    found, each = list[Moment](), SAMPLERS[sampler].evaluations
+    for i, level in enumerate(noise_there):
+        acting = [(j, one) for j, one in enumerate(negatives) if one.acts_at(i // each, steps)]
         active = tuple(Active(negative(j), 1.0 if isinstance(one.condition, Image) else one.weight) for j, one in acting)
-        found.append(Moment(step, recipe.steps, active, i % each, *level))
+        found.append(Moment(i // each, steps, active, i % each, *level))
     return tuple(found)
+
+
+def _levels_of(recipe: Recipe, config: Mapping[str, Any]) -> tuple[Level, ...]:
+    return levels(recipe.sampler or USUAL, config, recipe.steps)
 
 
 def passes_at(recipe: Recipe, rule: Rule, moment: Moment) -> tuple[dict[str, Blend], Mapping[str, Patch]]:
@@ -101,14 +108,14 @@ def asked_of(recipe: Recipe, config: Mapping[str, Any]) -> Mapping[str, tuple[Pa
 
     `config` is the model's scheduler configuration. A negative that a patch reads inside another pass is among the names.
     """
-    return _asked_of(recipe, moments(recipe, config))
+    return _asked_of(recipe, _levels_of(recipe, config))
 
 
 @lru_cache(maxsize=1024)  # asked before, at and after a walk
-def _asked_of(recipe: Recipe, walked: tuple[Moment, ...]) -> Mapping[str, tuple[Pass, ...]]:
+def _asked_of(recipe: Recipe, noise_there: tuple[Level, ...]) -> Mapping[str, tuple[Pass, ...]]:
     rule = build(recipe)
     found: dict[str, dict[Pass, None]] = {}
-    for moment in walked:
+    for moment in _moments(recipe.negative, recipe.steps, recipe.sampler or USUAL, noise_there):
         named, patches = passes_at(recipe, rule, moment)
         changed = patched(named, patches)
         inside = {str(name): named[str(name)] for patch in patches.values() for name, _ in patch.against}
