@@ -64,9 +64,9 @@ def test_what_is_no_pipeline(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is no diffusers folder"):
         negativa.load(str(tmp_path))
     (tmp_path / "model_index.json").write_text(
-        json.dumps({"_class_name": "FluxPipeline", "vae": ["diffusers", "AutoencoderKL"]})
+        json.dumps({"_class_name": "PixArtAlphaPipeline", "vae": ["diffusers", "AutoencoderKL"]})
     )
-    with pytest.raises(ModelError, match=r"FluxPipeline.*Stable Diffusion 1\.x, 2\.x or 3"):
+    with pytest.raises(ModelError, match=r"PixArtAlphaPipeline.*Stable Diffusion 1\.x, 2\.x or 3"):
         negativa.load(str(tmp_path))
     (tmp_path / "model_index.json").write_text("[]")
     with pytest.raises(ModelError, match="no diffusers folder"):

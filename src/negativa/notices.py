@@ -15,6 +15,7 @@ from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, Pass, negative
 from negativa.plain.recipe import Recipe
 from negativa.plain.windows import inside
 from negativa.sampling.hearing import heard
+from negativa.sampling.networks import schedule_of
 from negativa.sampling.passes import Blend, passes_of
 from negativa.sampling.walk import asked_of, images_of, moments, texts_of
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     """Sentences about what in a recipe has no effect on this model, or is cut."""
-    asked, named = asked_of(recipe, denoiser.scheduler), passes_of(recipe)
+    schedule, named = schedule_of(recipe, denoiser), passes_of(recipe)
+    asked = asked_of(recipe, schedule)
     pictures = any(images_of(one) for passes in asked.values() for one in passes)
-    acting = heard(rules.build(recipe), moments(recipe, denoiser.scheduler))
+    acting = heard(rules.build(recipe), moments(recipe, schedule))
     said: list[str] = []
     for i, one in enumerate(recipe.negative):
         if negative(i) not in acting:

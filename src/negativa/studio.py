@@ -22,7 +22,7 @@ from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import USUAL, evaluations
 from negativa.sampling.budget import FixedRows, RowBudget
 from negativa.sampling.engine import Engine, Running
-from negativa.sampling.networks import Networks
+from negativa.sampling.networks import Networks, schedule_of
 from negativa.sampling.steps import check_steps, is_flow
 from negativa.sampling.walk import Walk, asked_of, images_of, texts_of, walk
 
@@ -79,7 +79,7 @@ class Studio:
         self.engine = Engine(self._networks.predict, FixedRows if reproducible else RowBudget, merge)
         self._decoding_seconds = 0.0
         self._reproducible = reproducible
-        self._check_steps = cache(lambda name, steps: check_steps(name, denoiser.scheduler, steps))
+        self._check_steps = cache(lambda name, steps, *size: check_steps(name, denoiser.schedule(*size), steps))
 
     @property
     def network_seconds(self) -> float:
@@ -109,8 +109,8 @@ class Studio:
         def walks() -> Iterator[tuple[int, Walk]]:
             for index, recipe in enumerate(complete):
                 kept[index] = recipe
-                shape = self.denoiser.shape(recipe.width or 0, recipe.height or 0)
-                yield index, walk(recipe, shape, self.denoiser.scheduler, self.room(recipe))
+                size = recipe.width or 0, recipe.height or 0
+                yield index, walk(recipe, self.denoiser.shape(*size), self.denoiser.schedule(*size), self.room(recipe))
 
         for running in self.engine.run(walks()):
             recipe = kept[running.key]
@@ -134,7 +134,7 @@ class Studio:
         own = {"model": mine.name, "scale": scale, "nothing": mine.nothing, "width": mine.size, "height": mine.size}
         own |= {"emphasis": EMPHASIS[recipe.syntax], "sampler": self._sampler(recipe)}
         recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
-        self._check_steps(recipe.sampler or USUAL, recipe.steps)
+        self._check_steps(recipe.sampler or USUAL, recipe.steps, recipe.width, recipe.height)
         with self.engine.alone:
             self._networks.check(recipe)
         for field in ("width", "height"):
@@ -183,7 +183,8 @@ class Studio:
 
     def _adapters(self, recipe: Recipe) -> dict[str, str]:
         """The adapters that a recipe's images were read through, with the hashes of their files."""
-        passes = (one for passes in asked_of(recipe, self.denoiser.scheduler).values() for one in passes if one.model is None)
+        asked = asked_of(recipe, schedule_of(recipe, self.denoiser)).values()
+        passes = (one for passes in asked for one in passes if one.model is None)
         names = dict.fromkeys(image.adapter for one in passes for image in images_of(one))
         return {name: self.denoiser.adapters[name].hash for name in names}
 

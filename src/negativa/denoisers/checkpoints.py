@@ -19,6 +19,7 @@ from negativa.denoisers.denoiser import Denoiser
 from negativa.denoisers.embeddings import Shelf
 from negativa.denoisers.exact import Exact
 from negativa.denoisers.files import PICKLES
+from negativa.denoisers.flux import Flux
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.sd import StableDiffusion
 from negativa.denoisers.sd3 import StableDiffusion3
@@ -33,7 +34,7 @@ BUILT_IN: Final[dict[str, Path | Mixture]] = {
     "exact": COMPASS,
 }
 SCALES: Final = {"terrarium": 3.5}  # of guidance, where the usual one is not the best
-ALLOWED: Final = "Stable Diffusion 1.x, 2.x or 3, or the base model of XL"
+ALLOWED: Final = "Stable Diffusion 1.x, 2.x or 3, the base model of XL, or Flux.1"
 WANTED: Final = [
     "*.json",
     "*.txt",
@@ -114,7 +115,7 @@ def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -
     index = _index(name, folder)
     what = index.get("_class_name", "unknown")
     family = StableDiffusionXL if "text_encoder_2" in index else StableDiffusion
-    family = StableDiffusion3 if what == StableDiffusion3.pipeline else family
+    family = {one.pipeline: one for one in (StableDiffusion3, Flux)}.get(what, family)
     there = {part for part, said in index.items() if said != [None, None] and (folder / part).is_dir()}
     if absent := [part for part in (*family.networks, *family.tokenizers, "scheduler") if part not in there | family.optional]:
         raise ModelError(f"model: {name!r} is a {what} without the parts {absent}; allowed: {ALLOWED}")

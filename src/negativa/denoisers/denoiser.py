@@ -27,12 +27,16 @@ class Denoiser(Protocol):
     size: int  # width and height the model was trained for, pixels
     scale: float  # of guidance, where a recipe leaves it open
     nothing: NothingKind  # what stands where no text is, where a recipe leaves it open
-    scheduler: Mapping[str, Any]  # configuration of its noise schedule
+    scheduler: Mapping[str, Any]  # configuration of its noise schedule, see `schedule`
     patches: Mapping[str, Any]  # those that it can carry out by name; each has a `place`, and a pass one patch a place
     adapters: Mapping[str, Any]  # what reads images, by name; each has a `hash`
 
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
         """Channels, height and width of the latents of a picture of that size in pixels."""
+        ...
+
+    def schedule(self, width: int, height: int) -> Mapping[str, Any]:
+        """`scheduler` as it is for a picture of that size in pixels."""
         ...
 
     def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], passes: Sequence[Pass]) -> Tensor:

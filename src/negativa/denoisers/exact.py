@@ -60,6 +60,9 @@ class Exact:
         self._levels = np.sqrt((1 - kept) / kept)  # sigma / alpha at each timestep
         self._asked: dict[Condition, Mixture] = {}
 
+    def schedule(self, width: int, height: int) -> Mapping[str, Any]:
+        return self.scheduler
+
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
         if (width, height) != (SIDE, SIDE):
             raise InputError(f"width and height: {width} and {height} were given; allowed: {SIDE}, the size of the plot")

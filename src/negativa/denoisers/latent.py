@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from diffusers import AutoencoderKL
@@ -18,6 +18,8 @@ from negativa.errors import InputError
 from negativa.plain.conditions import NothingKind
 from negativa.plain.images import Blank, Image
 from negativa.plain.passes import Pass
+
+SIDE: Final = 128  # latents, of the pictures of a model that does not say: 1024 pixels
 
 
 @dataclass(kw_only=True)
@@ -67,7 +69,7 @@ class LatentDiffusion(Reading):
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.multiple = self.factor
         self.scaling = self.vae.config.scaling_factor, self.vae.config.shift_factor or 0.0
-        self.size = network.config.sample_size * self.factor
+        self.size = network.config.get("sample_size", SIDE) * self.factor
 
     @property
     def network(self) -> nn.Module:
@@ -76,6 +78,9 @@ class LatentDiffusion(Reading):
 
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
         return self.vae.config.latent_channels, height // self.factor, width // self.factor
+
+    def schedule(self, width: int, height: int) -> Mapping[str, Any]:
+        return self.scheduler
 
     @torch.inference_mode()
     def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], passes: Sequence[Pass]) -> Tensor:

@@ -16,12 +16,13 @@ from negativa.denoisers.embeddings import Embedding
 from negativa.denoisers.encoding import Encoding, Part, Unit
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.patches import PATCHES
-from negativa.denoisers.t5 import LENGTH, T5Texts
+from negativa.denoisers.t5 import T5Texts
 from negativa.denoisers.texts import ClipTexts
 from negativa.errors import InputError
 from negativa.plain.conditions import Emphasis
 from negativa.plain.passes import Pass
 
+LENGTH: Final = 256  # tokens of T5 that it was trained with
 SKIPPED: Final = (7, 8, 9)  # layers that skip layer guidance leaves out, as published with 3.5
 
 
@@ -102,7 +103,7 @@ class StableDiffusion3(LatentDiffusion):
     def read_by(self) -> TripleTexts:
         first = ClipTexts(self.tokenizer, self.text_encoder, penultimate=True)
         second = ClipTexts(self.tokenizer_2, self.text_encoder_2, penultimate=True)
-        third = T5Texts(self.tokenizer_3, self.text_encoder_3) if self.tokenizer_3 and self.text_encoder_3 else None
+        third = T5Texts(self.tokenizer_3, self.text_encoder_3, LENGTH) if self.tokenizer_3 and self.text_encoder_3 else None
         return TripleTexts(first, second, third, self.transformer.config.joint_attention_dim)
 
     def _alike(self, one: Pass) -> Hashable:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -14,24 +13,23 @@ from negativa.denoisers.emphasis import weighed
 from negativa.denoisers.encoding import Part, Unit
 from negativa.plain.conditions import Emphasis
 
-LENGTH: Final = 256  # tokens of a text with its end, filled up: what Stable Diffusion 3 was trained with
-
 
 @dataclass(frozen=True)
 class T5Texts:
-    """T5's tokenizer and encoder, which says nothing of order but by its places: all stretches of a text are read as one."""
+    """T5's tokenizer and encoder: all stretches of a text are read as one, filled up to `length` tokens with its end."""
 
     tokenizer: T5TokenizerFast
     encoder: T5EncoderModel
+    length: int
 
     def states(self, stretches: Sequence[Sequence[Part]], emphasis: Emphasis) -> Tensor:
-        """What the encoder says of a text, (`LENGTH`, width); tokens beyond are cut."""
-        units = self._units(stretches)[: LENGTH - 1]
+        """What the encoder says of a text, (`length`, width); tokens beyond are cut."""
+        units = self._units(stretches)[: self.length - 1]
         return weighed(self._said(units), [weight for _, weight in units], emphasis, lambda: self._said([]))
 
     def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
         """The end of a text that does not fit, "" if all of it does."""
-        return self.tokenizer.decode([token for token, _ in self._units(stretches)[LENGTH - 1 :]])
+        return self.tokenizer.decode([token for token, _ in self._units(stretches)[self.length - 1 :]])
 
     def _units(self, stretches: Sequence[Sequence[Part]]) -> Unit:
         parts = [part for stretch in stretches for part in stretch]
@@ -40,5 +38,5 @@ class T5Texts:
 
     def _said(self, units: Unit) -> Tensor:
         read = [*(token for token, _ in units), self.tokenizer.eos_token_id]
-        filled = read + [self.tokenizer.pad_token_id] * (LENGTH - len(read))
+        filled = read + [self.tokenizer.pad_token_id] * (self.length - len(read))
         return self.encoder(torch.tensor([filled], device=self.encoder.device))[0][0]  # unmasked, as it was trained

@@ -57,8 +57,8 @@ class ClipTexts:
         mask = torch.tensor(seen, device=place) if masked else None
         said = self.encoder(torch.tensor(filled, device=place), attention_mask=mask, output_hidden_states=self.penultimate)
         states = said.hidden_states[-2] if self.penultimate else said.last_hidden_state
-        pooled = getattr(said, "text_embeds", None)
-        return [Encoding(states[i], None if pooled is None else pooled[i]) for i in range(len(read))]
+        pooled = said.text_embeds if hasattr(said, "text_embeds") else said.pooler_output
+        return [Encoding(states[i], pooled[i]) for i in range(len(read))]
 
     def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
         """The end of a text that is longer than `MOST` chunks, "" if it is not."""

@@ -37,6 +37,8 @@ SAMPLERS: Final[dict[str, Sampler]] = {
 }
 
 
+#: Says in the configuration of a flow's schedule that its steps are even before they are shifted: 1, 1 - 1/n, ..., 1/n.
+EVENLY: Final = "evenly"
 #: The sampler of a recipe that leaves it open, unless model or rule want another.
 USUAL: Final = "euler_a"
 

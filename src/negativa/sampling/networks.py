@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from negativa.errors import InputError
@@ -46,7 +46,7 @@ class Networks:
 
     def check(self, recipe: Recipe) -> None:
         """Raise `InputError` for a pass, image or LoRA that the main network, or the weaker one's, cannot run or read."""
-        asked = asked_of(recipe, self._main.scheduler)
+        asked = asked_of(recipe, schedule_of(recipe, self._main))
         if WEAKER in asked and recipe.weaker is None:
             raise InputError(f"weaker: none was given; the rule {recipe.rule!r} needs a model to move away from")
         for field, words in texts_of(recipe):
@@ -75,7 +75,9 @@ class Networks:
 
     def weaker_hash(self, recipe: Recipe) -> str:
         """The hash of the other model that a recipe moves away from, "" if it does not."""
-        names = {one.model for one in asked_of(recipe, self._main.scheduler).get(WEAKER, ()) if one.model is not None}
+        names = {
+            one.model for one in asked_of(recipe, schedule_of(recipe, self._main)).get(WEAKER, ()) if one.model is not None
+        }
         return "".join(self._other(name).hash for name in names)
 
     def _other(self, name: str) -> Denoiser:
@@ -89,6 +91,11 @@ class Networks:
                 raise InputError(f"weaker: {name!r} was given; it differs from {mine.name!r} in {', '.join(differing)}")
             self._others[name] = other
         return self._others[name]
+
+
+def schedule_of(recipe: Recipe, model: Denoiser) -> Mapping[str, Any]:
+    """The configuration of a model's noise schedule for the picture of a complete recipe."""
+    return model.schedule(recipe.width or 0, recipe.height or 0)
 
 
 def _kind_of(one: Denoiser) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from negativa.errors import InputError, nearest
-from negativa.plain.samplers import SAMPLERS
+from negativa.plain.samplers import EVENLY, SAMPLERS
 from negativa.rules.rule import Space
 from negativa.sampling import noise
 
@@ -124,8 +124,11 @@ def check_steps(name: str, config: Mapping[str, Any], steps: int) -> None:
 def _made(name: str, config: Mapping[str, Any], steps: int, **settings: Any) -> Any:
     """The scheduler that a sampler is on a model, with its timesteps set."""
     kind, own = scheduler_of(name, config)
-    scheduler = kind.from_config(config, **own, **settings)
-    scheduler.set_timesteps(steps)
+    scheduler = kind.from_config({name: value for name, value in config.items() if name != EVENLY}, **own, **settings)
+    if config.get(EVENLY) and "sigmas" in _parameters(kind.set_timesteps):
+        scheduler.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
+    else:
+        scheduler.set_timesteps(steps)
     if is_flow(config):
         scheduler.set_begin_index(0)  # a timestep cut to a whole number may stand there twice
     return scheduler

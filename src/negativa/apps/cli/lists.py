@@ -45,7 +45,7 @@ def models() -> None:
     kinds = "portraits, houses, streets, forests, meals and armchairs"
     _row("terrarium", f"a small Stable Diffusion of {kinds}, 128x128, shipped with this package")
     _row("exact", "a mixture of four labelled Gaussians whose truth is known: north, east, south, west")
-    _row("FOLDER", "a diffusers folder of Stable Diffusion 1.x, 2.x, XL or 3, safetensors")
+    _row("FOLDER", "a diffusers folder of Stable Diffusion 1.x, 2.x, XL or 3, or of Flux.1, safetensors")
     _row("FILE", "a single .safetensors file of Stable Diffusion 1.x, 2.x or XL")
     _row("OWNER/NAME", "a Hugging Face id, fetched from the hub once")
 
