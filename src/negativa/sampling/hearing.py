@@ -17,7 +17,7 @@ def heard(rule: Rule, moments: tuple[Moment, ...]) -> frozenset[str]:
     """The names of the negatives that change what a rule makes of a walk's moments; the others act at no step of it.
 
     A negative that is read inside attention is heard. Of any other, the rule is given made-up predictions (float64), twice with
-    a difference in that negative alone: is what comes out the same at every step, it is not heard.
+    a difference in that negative alone: if what comes out is the same at every step, it is not heard.
     """
     names = dict.fromkeys(one.name for moment in moments for one in moment.negatives)
     inside = {str(name) for moment in moments for patch in patches_of(rule, moment).values() for name, _ in patch.against}
