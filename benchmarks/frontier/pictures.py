@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -42,11 +43,11 @@ class Cell:
     rows: float
     distance: float
 
-    @property
+    @cached_property
     def gone(self) -> Estimate:
         return mean(self.removed)
 
-    @property
+    @cached_property
     def same(self) -> Estimate:
         return mean(self.kept)
 
