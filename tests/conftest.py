@@ -20,16 +20,7 @@ def tiny_pipeline(prediction: str, channels: int = 4, words: Sequence[str] = WOR
     """An untrained Stable Diffusion of a few thousand weights, 32x32 pictures, latent factor 2."""
     torch.manual_seed(0)
     tokenizer: CLIPTokenizer = learn(words)
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=37,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    text = tiny_clip(tokenizer, layers=2, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     unet = UNet2DConditionModel(
         block_out_channels=(8, 16),
         layers_per_block=1,
@@ -46,6 +37,19 @@ def tiny_pipeline(prediction: str, channels: int = 4, words: Sequence[str] = WOR
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def tiny_clip(tokenizer: CLIPTokenizer, width: int = 32, layers: int = 3, **settings: int) -> CLIPTextConfig:
+    """The configuration of an untrained text encoder; its end token is 2, as published with newer models, if none is given."""
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=37,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        bos_token_id=tokenizer.bos_token_id,
+        **({"eos_token_id": 2} | settings),
+    )
 
 
 def tiny_vae(**settings: float) -> AutoencoderKL:

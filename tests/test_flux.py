@@ -8,12 +8,12 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
+from transformers import CLIPTextModel, T5Config, T5EncoderModel
 
 import negativa
 from negativa import InputError, Negative, Recipe
 from negativa.training.tokenizer import learn
-from tests.conftest import WORDS, tiny_vae
+from tests.conftest import WORDS, tiny_clip, tiny_vae
 from tests.test_sd3 import same, t5_tokenizer
 
 BASE = Recipe("portrait of a man", seed=7, steps=4, scale=3.0, width=32, height=32)
@@ -24,15 +24,6 @@ def tiny_flux(distilled: bool) -> FluxPipeline:
     """An untrained Flux of a few thousand weights, latent factor 2: as "dev" if `distilled`, else as "schnell"."""
     torch.manual_seed(0)
     tokenizer, third = learn(WORDS), t5_tokenizer()
-    clip = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=37,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=2,  # as published, which is no end token
-    )
     t5 = T5Config(vocab_size=len(third), d_model=48, d_ff=37, num_layers=2, num_heads=4, d_kv=12)
     transformer = FluxTransformer2DModel(
         in_channels=16,
@@ -49,7 +40,7 @@ def tiny_flux(distilled: bool) -> FluxPipeline:
     return FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(**shift),
         vae=tiny_vae(scaling_factor=0.3611, shift_factor=0.1159),
-        text_encoder=CLIPTextModel(clip),
+        text_encoder=CLIPTextModel(tiny_clip(tokenizer)),
         tokenizer=tokenizer,
         text_encoder_2=T5EncoderModel(t5),
         tokenizer_2=third,

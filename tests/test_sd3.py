@@ -16,7 +16,6 @@ from tokenizers.pre_tokenizers import Metaspace
 from tokenizers.trainers import UnigramTrainer
 from torch import Tensor
 from transformers import (
-    CLIPTextConfig,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
     T5Config,
@@ -29,7 +28,7 @@ from negativa import InputError, ModelError, Negative, Recipe
 from negativa.rules import RULES
 from negativa.rules.attended import Attended
 from negativa.training.tokenizer import learn
-from tests.conftest import WORDS, tiny_vae
+from tests.conftest import WORDS, tiny_clip, tiny_vae
 
 BASE = Recipe("portrait of a man", seed=7, steps=4, scale=4.0, sampler="euler")
 WIDTHS, JOINT, POOLED = (32, 48), 96, 24  # of the two CLIPs, of T5 and the joint attention, of what a CLIP pools
@@ -50,19 +49,7 @@ def tiny_sd3(folder: Path, t5: bool = True, layers: int = 2) -> StableDiffusion3
     tokenizer = learn(WORDS)
     tokenizer.save_pretrained(folder)
     second = CLIPTokenizer.from_pretrained(folder, pad_token="!")  # as published
-    clips = [
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=37,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            projection_dim=POOLED,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=2,  # as published, which is no end token
-        )
-        for width in WIDTHS
-    ]
+    clips = [tiny_clip(tokenizer, width, projection_dim=POOLED) for width in WIDTHS]
     third = t5_tokenizer()
     config = T5Config(vocab_size=len(third), d_model=JOINT, d_ff=37, num_layers=2, num_heads=4, d_kv=24)
     transformer = SD3Transformer2DModel(

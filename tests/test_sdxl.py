@@ -11,7 +11,7 @@ import torch
 from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 import negativa
 from negativa import Image, InputError, ModelError, Negative, Recipe
@@ -19,7 +19,7 @@ from negativa.plain.conditions import Nothing, Words
 from negativa.sampling.passes import passes_of
 from negativa.training.tokenizer import learn
 from tests import adapter_files, embedding_files, test_adapters, test_parity
-from tests.conftest import WORDS, schedule, tiny_vae
+from tests.conftest import WORDS, schedule, tiny_clip, tiny_vae
 from tests.original_layout import write_single_file
 from tests.test_inside import ATTENDED, WORSE, insides
 
@@ -34,19 +34,7 @@ def tiny_xl(folder: Path, channels: int = 4) -> StableDiffusionXLPipeline:
     tokenizer = learn(WORDS)
     tokenizer.save_pretrained(folder)
     second = CLIPTokenizer.from_pretrained(folder, pad_token="!")  # as published
-    texts = [
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=37,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            projection_dim=24,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=2,  # as published, which is no end token
-        )
-        for width in WIDTHS
-    ]
+    texts = [tiny_clip(tokenizer, width, projection_dim=24) for width in WIDTHS]
     unet = UNet2DConditionModel(
         block_out_channels=(8, 16),
         layers_per_block=1,

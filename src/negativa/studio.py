@@ -149,7 +149,7 @@ class Studio:
         return usual if usual in allowed else allowed[0]
 
     def room(self, recipe: Recipe) -> int:
-        """How many chunks of the encoder's own length the texts of a recipe take, those of the longest."""
+        """How many chunks of the encoder's own length the texts of a complete recipe take, those of the longest."""
         with self.engine.alone:
             return self._networks.room(recipe)
 

@@ -114,8 +114,8 @@ def _looks_local(name: str) -> bool:
 def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> LatentDiffusion:
     index = _index(name, folder)
     what = index.get("_class_name", "unknown")
-    family = StableDiffusionXL if "text_encoder_2" in index else StableDiffusion
-    family = {one.pipeline: one for one in (StableDiffusion3, Flux)}.get(what, family)
+    unet = StableDiffusionXL if "text_encoder_2" in index else StableDiffusion
+    family = {one.pipeline: one for one in (StableDiffusion3, Flux)}.get(what, unet)
     there = {part for part, said in index.items() if said != [None, None] and (folder / part).is_dir()}
     if absent := [part for part in (*family.networks, *family.tokenizers, "scheduler") if part not in there | family.optional]:
         raise ModelError(f"model: {name!r} is a {what} without the parts {absent}; allowed: {ALLOWED}")

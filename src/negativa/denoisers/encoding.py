@@ -21,7 +21,8 @@ Unit = list[tuple[int, float]]  # tokens that stay together, each with its weigh
 class Encoding:
     """What is said of a text: `states` (tokens, width), and by some `pooled` (width,), of its first chunk as a whole.
 
-    `lengths` are the numbers of tokens that its chunks have between start and end, one for each.
+    `lengths` are the numbers of tokens that its chunks have between start and end, one for each, where it is read in chunks
+    alone.
     """
 
     states: Tensor

@@ -42,7 +42,7 @@ class FluxTexts:
     def encoding(self, stretches: Sequence[Sequence[Part]], emphasis: Emphasis, room: int) -> Encoding:
         (chunk,) = self.chunks(stretches)
         (said,) = self.clip.said([[token for token, _ in chunk]])
-        return Encoding(self.t5.states(stretches, emphasis), said.pooled, (0,))
+        return Encoding(self.t5.states(stretches, emphasis), said.pooled)
 
     def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
         return self.t5.unread(stretches)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import torch
@@ -47,7 +47,7 @@ class TripleTexts:
         clips = torch.cat([one.states for one in read], -1)
         t5 = clips.new_zeros(LENGTH, self.width) if self.third is None else self.third.states(stretches, emphasis).to(clips)
         states = torch.cat([pad(clips, (0, self.width - clips.shape[-1])), t5])
-        return replace(read[0], states=states, pooled=torch.cat([one.pooled for one in read if one.pooled is not None]))
+        return Encoding(states, torch.cat([one.pooled for one in read if one.pooled is not None]))
 
     def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
         return self.first.unread(stretches) or (self.third.unread(stretches) if self.third else "")

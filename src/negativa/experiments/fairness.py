@@ -86,13 +86,13 @@ def facts(receipt: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     return found
 
 
-def check_run(known: Mapping[tuple[str, str], str], receipt: Mapping[str, Any]) -> None:
-    """Raise `InputError` if a picture, whose receipt is given as plain values, was made otherwise than those `known`.
+def check_run(known: Mapping[tuple[str, str], str], made: Mapping[tuple[str, str], str]) -> None:
+    """Raise `InputError` if a picture, whose facts are `made`, was made otherwise than those of the facts `known`.
 
     The kind of device, the dtype and whether pictures are reproducible are the same in every arm, and so is what stands
     behind one name: the weights of a model, a LoRA, an adapter, an embedding.
     """
-    for (field, name), given in facts(receipt).items():
+    for (field, name), given in made.items():
         if (first := known.get((field, name), given)) != given:
             of = f" of {name!r}" if name else ""
             raise InputError(

@@ -171,8 +171,9 @@ class Store:
         another LoRA, adapter or embedding of the same name.
         """
         said = receipt.to_dict()
-        fairness.check_run(self._known, said)
-        self._known |= fairness.facts(said)
+        made = fairness.facts(said)
+        fairness.check_run(self._known, made)
+        self._known |= made
         data = _png(image, receipt)
         picture = Picture(arm, seed, hashlib.sha256(data).hexdigest(), said)
         self.write(self._path(picture.hash), data)

@@ -54,9 +54,8 @@ def output(what: str, path: Path, overwrite: bool = True) -> Iterator[BinaryIO]:
             yield file
     except FileExistsError as error:
         raise OutputError(f"{what}: {str(path)!r} is there already; allowed: a new name, or --overwrite") from error
-    except (OSError, ValueError) as error:  # Pillow raises the latter for a picture that is too large for its format
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{what}: {str(path)!r} could not be written: {reason}") from error
+    except OSError as error:
+        raise OutputError(f"{what}: {str(path)!r} could not be written: {error.strerror or error}") from error
 
 
 def write(what: str, path: Path, content: bytes) -> None:

@@ -77,7 +77,10 @@ def save(path: str | os.PathLike[str], image: Image.Image, receipt: Receipt, ove
         exif.get_ifd(IFD.Exif)[Base.UserComment] = UNICODE + text.encode("utf-16-be")
         options = {"exif": exif, "quality": QUALITY}
     with output("out", path, overwrite) as file:
-        image.save(file, kind, **options)
+        try:
+            image.save(file, kind, **options)
+        except ValueError as error:  # Pillow, of a picture that is too large for its format
+            raise OSError(error) from error
 
 
 def read(path: str | os.PathLike[str]) -> Made:

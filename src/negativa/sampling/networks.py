@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from negativa.errors import InputError
 from negativa.plain.passes import WEAKER, Pass
 from negativa.plain.recipe import Recipe
-from negativa.rules import kind_of
 from negativa.sampling.steps import predicts
 from negativa.sampling.walk import asked_of, images_of, texts_of
 
@@ -68,17 +67,17 @@ class Networks:
 
     def room(self, recipe: Recipe) -> int:
         """How many chunks the texts of a recipe take, those of the longest, at least one."""
-        models, another = [self._main], getattr(kind_of(recipe), "worse", None) == WEAKER
-        if another and isinstance(recipe.weaker, str):
-            models.append(self._other(recipe.weaker))
+        models = [self._main, *self._asked_beside(recipe)]
         return max([1, *(model.chunks(words) for _, words in texts_of(recipe) for model in models)])
 
     def weaker_hash(self, recipe: Recipe) -> str:
         """The hash of the other model that a recipe moves away from, "" if it does not."""
-        names = {
-            one.model for one in asked_of(recipe, schedule_of(recipe, self._main)).get(WEAKER, ()) if one.model is not None
-        }
-        return "".join(self._other(name).hash for name in names)
+        return "".join(one.hash for one in self._asked_beside(recipe))
+
+    def _asked_beside(self, recipe: Recipe) -> list[Denoiser]:
+        """The other model that a recipe moves away from, if it does."""
+        asked = asked_of(recipe, schedule_of(recipe, self._main)).get(WEAKER, ())
+        return [self._other(name) for name in {one.model for one in asked} if name is not None]
 
     def _other(self, name: str) -> Denoiser:
         """The model to move away from. Raises `InputError` if its predictions are not of the same kind as this one's."""

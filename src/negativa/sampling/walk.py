@@ -54,16 +54,16 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any],
     steps = Steps(recipe.sampler or USUAL, config, recipe.steps, generator)
     latents = steps.first(first)
     memory: dict[str, Any] = {}
-    idle: dict[tuple[str, ...], tuple[Blend, ...]] = {}  # what stood behind the passes last asked for, by their names
+    behind: dict[tuple[str, ...], tuple[Blend, ...]] = {}  # what stood behind the names of passes when they were last wanted
     for moment, timestep in zip(moments(recipe, config), steps.timesteps, strict=True):
         seen = steps.seen(latents, timestep)
         named, patches = passes_at(recipe, rule, moment)
         passes = patched(named, patches)
         wanted, start = rule.passes(moment), start_of(rule, moment)
         blends = tuple(passes[name] for name in wanted)
-        if memory.get(IDLE) == wanted and idle[wanted] != blends:
+        if memory.get(IDLE) == wanted and behind[wanted] != blends:
             del memory[IDLE]  # the same names, but other words or pictures behind them
-        idle[wanted] = blends
+        behind[wanted] = blends
         read = (POSITIVE,) if memory.get(IDLE) == wanted else wanted
         single = {name: replace(one, room=room) for name, one in asked(read, passes, start).items()}
         answers = yield Ask(seen[0], float(timestep), single, moment)

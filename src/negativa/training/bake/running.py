@@ -58,7 +58,7 @@ def run(settings: Settings) -> Iterator[Progress | Baked]:
     condition_of(goal.kind, goal.text)
     told = about(settings, denoiser, recipes[0])
     begin(folder, told)
-    room = max(studio.room(one) for one in (*recipes, Recipe(goal.text, steps=1)))
+    room = max(studio.room(one) for one in (*recipes, studio.complete(Recipe(goal.text, steps=1))))
     places = yield from visited(denoiser, goal, distinct, recipes, room, folder)
     if not places.moved.any():
         raise InputError(f"{goal.kind}: {goal.text!r} changes nothing in these prompts; there is nothing to learn")
