@@ -113,7 +113,7 @@ class TestRecipes:
         [
             ({"sampler": "ddim"}, "allowed with this model, which predicts a flow: euler"),
             ({"width": 30}, "width: 30 was given; allowed: multiples of 4"),
-            ({"rule": "nag", "negative": "hat"}, "has no layers that 'nag' changes"),
+            ({"rule": "pag", "negative": "hat"}, "has no layers that 'pag' changes"),
             ({"loras": ("a.safetensors",)}, r"lora: .* allowed: none, Flux.1 reads none here"),
         ],
     )

@@ -43,7 +43,7 @@ def t5_tokenizer() -> T5TokenizerFast:
     return T5TokenizerFast(vocab=[tuple(one) for one in vocabulary], extra_ids=0)
 
 
-def tiny_sd3(folder: Path, t5: bool = True, layers: int = 2) -> StableDiffusion3Pipeline:
+def tiny_sd3(folder: Path, t5: bool = True, layers: int = 2, **more) -> StableDiffusion3Pipeline:
     """An untrained Stable Diffusion 3 of a few thousand weights, 32x32 pictures, latent factor 2, patches of 2."""
     torch.manual_seed(0)
     tokenizer = learn(WORDS)
@@ -64,6 +64,7 @@ def tiny_sd3(folder: Path, t5: bool = True, layers: int = 2) -> StableDiffusion3
         caption_projection_dim=32,
         pooled_projection_dim=2 * POOLED,
         pos_embed_max_size=16,
+        **more,
     )
     return StableDiffusion3Pipeline(
         transformer=transformer,
@@ -187,8 +188,8 @@ def test_rules_of_predictions_work(sd3, rule: str) -> None:
     assert not torch.equal(sd3.generate(recipe).latents, sd3.generate(recipe.replace(negative=())).latents)
 
 
-@pytest.mark.parametrize("rule", ["nag", "vsf", "negtome", "pag", "slg"])
-def test_rules_inside_of_a_unet_are_refused(sd3, rule: str) -> None:
+@pytest.mark.parametrize("rule", ["seg", "slg"])
+def test_rules_without_layers_to_change_are_refused(sd3, rule: str) -> None:
     with pytest.raises(InputError, match="has no layers that"):
         sd3.generate(BASE.replace(rule=rule, negative="hat", steps=10))
 

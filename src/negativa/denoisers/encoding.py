@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -21,19 +21,19 @@ Unit = list[tuple[int, float]]  # tokens that stay together, each with its weigh
 class Encoding:
     """What is said of a text: `states` (tokens, width), and by some `pooled` (width,), of its first chunk as a whole.
 
-    `lengths` are the numbers of tokens that its chunks have between start and end, one for each, where it is read in chunks
-    alone.
+    `of_words` gives `words`, when they are first asked for.
     """
 
     states: Tensor
     pooled: Tensor | None = None
-    lengths: tuple[int, ...] = ()
+    of_words: Callable[[], Tensor] | None = None
 
     @cached_property
     def words(self) -> Tensor:
         """What is said of the words themselves, (tokens, width): without the start, the end and what fills up."""
-        chunks = self.states.unflatten(0, (len(self.lengths), -1))
-        return torch.cat([chunk[1 : 1 + length] for chunk, length in zip(chunks, self.lengths, strict=True)])
+        if self.of_words is None:
+            raise TypeError("the text was read as a whole")
+        return self.of_words()
 
     def zeros(self) -> Encoding:
         """Zeros in the place of all that is said."""

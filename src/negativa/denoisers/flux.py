@@ -14,12 +14,11 @@ from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokeniz
 
 from negativa.denoisers.embeddings import Embedding
 from negativa.denoisers.encoding import Encoding, Part, Unit
-from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.joint import JointDiffusion
 from negativa.denoisers.t5 import T5Texts
 from negativa.denoisers.texts import ClipTexts
 from negativa.errors import InputError
 from negativa.plain.conditions import Emphasis
-from negativa.plain.passes import Pass
 from negativa.plain.samplers import EVENLY
 
 LENGTH: Final = 512  # tokens of T5
@@ -42,7 +41,7 @@ class FluxTexts:
     def encoding(self, stretches: Sequence[Sequence[Part]], emphasis: Emphasis, room: int) -> Encoding:
         (chunk,) = self.chunks(stretches)
         (said,) = self.clip.said([[token for token, _ in chunk]])
-        return Encoding(self.t5.states(stretches, emphasis), said.pooled)
+        return Encoding(self.t5.states(stretches, emphasis), said.pooled, lambda: self.t5.words(stretches, emphasis))
 
     def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
         return self.t5.unread(stretches)
@@ -52,7 +51,7 @@ class FluxTexts:
 
 
 @dataclass(kw_only=True)
-class Flux(LatentDiffusion):
+class Flux(JointDiffusion):
     """`scale` is true guidance, away from nothing or the negatives, with a second pass; a distilled model needs none."""
 
     family = "Flux.1"
@@ -66,7 +65,6 @@ class Flux(LatentDiffusion):
         "text_encoder_2": T5EncoderModel,
     }
     tokenizers: ClassVar = {"tokenizer": CLIPTokenizer, "tokenizer_2": T5TokenizerFast}
-    denoising = "transformer"
 
     transformer: FluxTransformer2DModel
     text_encoder: CLIPTextModel
@@ -98,21 +96,19 @@ class Flux(LatentDiffusion):
             found["shift"] = math.exp(low + (high - low) * (patches - least) / (most - least))
         return found
 
-    def _predict(self, latents: list[Tensor], timesteps: list[float], passes: list[Pass]) -> Tensor:
-        read, like = [self._encoding(one.condition, one.room) for one in passes], next(self.transformer.parameters())
-        states = torch.stack([one.states for one in read])
-        height, width = (side // PATCH for side in latents[0].shape[1:])
-        rows = torch.stack(latents).to(like).unflatten(-1, (width, PATCH)).unflatten(-3, (height, PATCH))  # n c h p w p
-        guidance = torch.full((len(passes),), GUIDANCE, device=like.device) if self.transformer.config.guidance_embeds else None
+    def _run(self, latents: Tensor, timesteps: Tensor, states: Tensor, pooled: Tensor, skipped: bool) -> Tensor:
+        height, width = (side // PATCH for side in latents.shape[2:])
+        rows = latents.unflatten(-1, (width, PATCH)).unflatten(-3, (height, PATCH))  # n c h p w p
+        guidance = torch.full_like(timesteps, GUIDANCE) if self.transformer.config.guidance_embeds else None
         predicted = self.transformer(
             hidden_states=rows.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2),
-            timestep=torch.tensor(timesteps, device=like.device) / 1000,
+            timestep=timesteps / 1000,
             guidance=guidance,
-            pooled_projections=torch.stack([one.pooled for one in read if one.pooled is not None]),
+            pooled_projections=pooled,
             encoder_hidden_states=states,
             txt_ids=states.new_zeros(states.shape[1], 3),
-            img_ids=torch.cartesian_prod(torch.arange(1), torch.arange(height), torch.arange(width)).to(like),
+            img_ids=torch.cartesian_prod(torch.arange(1), torch.arange(height), torch.arange(width)).to(latents),
             return_dict=False,
         )[0]
         patches = predicted.unflatten(1, (height, width)).unflatten(-1, (-1, PATCH, PATCH)).permute(0, 3, 1, 4, 2, 5)
-        return patches.flatten(4).flatten(2, 3).float().cpu()
+        return patches.flatten(4).flatten(2, 3)

@@ -94,8 +94,8 @@ class LatentDiffusion(Reading):
         return predicted
 
     def _alike(self, one: Pass) -> Hashable:
-        """What the passes of one call of the network have in common."""
-        return one.room
+        """What the passes of one call of the network have in common; their patches differ in nothing but what they read."""
+        return tuple((patch.name, patch.numbers, len(patch.against)) for patch in one.patches), one.room
 
     def _changed_for(self, one: Pass) -> AbstractContextManager[None]:
         """The networks as a pass, and those alike, want them."""

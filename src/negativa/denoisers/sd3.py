@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -14,13 +14,12 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderMo
 
 from negativa.denoisers.embeddings import Embedding
 from negativa.denoisers.encoding import Encoding, Part, Unit
-from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.joint import INSIDE, JointDiffusion
 from negativa.denoisers.patches import PATCHES
 from negativa.denoisers.t5 import T5Texts
 from negativa.denoisers.texts import ClipTexts
 from negativa.errors import InputError
 from negativa.plain.conditions import Emphasis
-from negativa.plain.passes import Pass
 
 LENGTH: Final = 256  # tokens of T5 that it was trained with
 SKIPPED: Final = (7, 8, 9)  # layers that skip layer guidance leaves out, as published with 3.5
@@ -46,8 +45,17 @@ class TripleTexts:
         read = [one.encoded(chunks, emphasis, room) for one in (self.first, self.second)]
         clips = torch.cat([one.states for one in read], -1)
         t5 = clips.new_zeros(LENGTH, self.width) if self.third is None else self.third.states(stretches, emphasis).to(clips)
-        states = torch.cat([pad(clips, (0, self.width - clips.shape[-1])), t5])
-        return Encoding(states, torch.cat([one.pooled for one in read if one.pooled is not None]))
+        states = torch.cat([self._filled(clips), t5])
+        pooled = torch.cat([one.pooled for one in read if one.pooled is not None])
+
+        def words() -> Tensor:
+            said = self._filled(torch.cat([one.words for one in read], -1))
+            return said if self.third is None else torch.cat([said, self.third.words(stretches, emphasis).to(said)])
+
+        return Encoding(states, pooled, words)
+
+    def _filled(self, clips: Tensor) -> Tensor:
+        return pad(clips, (0, self.width - clips.shape[-1]))
 
     def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
         return self.first.unread(stretches) or (self.third.unread(stretches) if self.third else "")
@@ -57,8 +65,8 @@ class TripleTexts:
 
 
 @dataclass(kw_only=True)
-class StableDiffusion3(LatentDiffusion):
-    """All text is read in joint attention; what is pooled is told with the time. Of patches it has `slg` alone."""
+class StableDiffusion3(JointDiffusion):
+    """Three texts are read as one, on end."""
 
     family = "Stable Diffusion 3"
     pipeline = "StableDiffusion3Pipeline"
@@ -72,8 +80,8 @@ class StableDiffusion3(LatentDiffusion):
         "text_encoder_3": T5EncoderModel,
     }
     tokenizers: ClassVar = {"tokenizer": CLIPTokenizer, "tokenizer_2": CLIPTokenizer, "tokenizer_3": T5TokenizerFast}
+    patched = (*INSIDE, "pag")
     optional = frozenset({"text_encoder_3", "tokenizer_3"})
-    denoising = "transformer"
 
     transformer: SD3Transformer2DModel
     text_encoder: CLIPTextModelWithProjection
@@ -98,7 +106,7 @@ class StableDiffusion3(LatentDiffusion):
         super().__post_init__()
         self.multiple = self.factor * self.transformer.config.patch_size
         if self.transformer.config.num_layers > max(SKIPPED):
-            self.patches = {"slg": PATCHES["slg"]}
+            self.patches = {**self.patches, "slg": PATCHES["slg"]}
 
     def read_by(self) -> TripleTexts:
         first = ClipTexts(self.tokenizer, self.text_encoder, penultimate=True)
@@ -106,17 +114,12 @@ class StableDiffusion3(LatentDiffusion):
         third = T5Texts(self.tokenizer_3, self.text_encoder_3, LENGTH) if self.tokenizer_3 and self.text_encoder_3 else None
         return TripleTexts(first, second, third, self.transformer.config.joint_attention_dim)
 
-    def _alike(self, one: Pass) -> Hashable:
-        return one.room, bool(one.patches)
-
-    def _predict(self, latents: list[Tensor], timesteps: list[float], passes: list[Pass]) -> Tensor:
-        read, like = [self._encoding(one.condition, one.room) for one in passes], next(self.transformer.parameters())
-        predicted = self.transformer(
-            hidden_states=torch.stack(latents).to(like),
-            timestep=torch.tensor(timesteps, device=like.device),
-            encoder_hidden_states=torch.stack([one.states for one in read]),
-            pooled_projections=torch.stack([one.pooled for one in read if one.pooled is not None]),
-            skip_layers=list(SKIPPED) if passes[0].patches else None,
+    def _run(self, latents: Tensor, timesteps: Tensor, states: Tensor, pooled: Tensor, skipped: bool) -> Tensor:
+        return self.transformer(
+            hidden_states=latents,
+            timestep=timesteps,
+            encoder_hidden_states=states,
+            pooled_projections=pooled,
+            skip_layers=list(SKIPPED) if skipped else None,
             return_dict=False,
         )[0]
-        return predicted.float().cpu()

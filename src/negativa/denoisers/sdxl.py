@@ -31,7 +31,8 @@ class PairedTexts:
     def encoding(self, stretches: Sequence[Sequence[Part]], emphasis: Emphasis, room: int) -> Encoding:
         chunks = self.chunks(stretches)
         ours, theirs = (one.encoded(chunks, emphasis, room) for one in (self.first, self.second))
-        return replace(theirs, states=torch.cat([ours.states, theirs.states], -1))
+        states, words = torch.cat([ours.states, theirs.states], -1), lambda: torch.cat([ours.words, theirs.words], -1)
+        return replace(theirs, states=states, of_words=words)
 
     def unread(self, stretches: Sequence[Sequence[Part]]) -> str:
         return self.first.unread(stretches)

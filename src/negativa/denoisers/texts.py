@@ -45,7 +45,8 @@ class ClipTexts:
         """The same of chunks of tokens."""
         filled = [*chunks, *([[]] * (room - len(chunks)))]
         said = [self._weighted(chunk, emphasis) for chunk in filled]
-        return Encoding(torch.cat([one.states for one in said]), said[0].pooled, tuple(map(len, filled)))
+        words = [one.states[1 : 1 + len(chunk)] for one, chunk in zip(said, filled, strict=True)]
+        return Encoding(torch.cat([one.states for one in said]), said[0].pooled, lambda: torch.cat(words))
 
     def said(self, chunks: Sequence[Sequence[int]]) -> list[Encoding]:
         """What the encoder says of the tokens of each chunk, all in one call, without weights; with gradients."""

@@ -59,9 +59,7 @@ class UNetDiffusion(LatentDiffusion):
         self.loras = Loras({part: getattr(self, part) for part in self.networks if part != "vae"}, self.family)
 
     def _alike(self, one: Pass) -> Hashable:
-        """Their patches differ in nothing but the conditions that they read."""
-        kinds = tuple((patch.name, patch.numbers, len(patch.against)) for patch in one.patches)
-        return kinds, one.room, self._loras_of(one)
+        return super()._alike(one), self._loras_of(one)
 
     def _acting_on_texts(self) -> Hashable:
         return self.loras.on_texts

@@ -4,11 +4,13 @@
     Zh  = Zt min(R, tau) / R,      R = |Zt|_1 / |Z|_1 at each position
     out = alpha Zh + (1 - alpha) Z
 
-Z is what cross-attention reads out under the prompt, Z_i under a negative of weight w_i; phi is the `push`, tau the `limit`,
-alpha the `blend`. The scale guides away from nothing as in cfg. Chen, Bandyopadhyay, Zou & Song 2025, arXiv 2505.21179,
-equations 7 to 10; the presets are its table 5, the defaults those of Stable Diffusion 1.5. Their code's nag_scale is push + 1.
-The norm is L1, as in the paper (the first published code had L2). Several negatives are ours: their differences add up.
-Cost: 1 pass at scale 1, otherwise 2; a negative costs its cross-attention alone.
+Z is what attention reads out for the picture under the prompt, Z_i under a negative of weight w_i; phi is the `push`, tau the
+`limit`, alpha the `blend`. The scale guides away from nothing as in cfg. Chen, Bandyopadhyay, Zou & Song 2025, arXiv
+2505.21179, equations 7 to 10; the presets are its table 5, the defaults those of Stable Diffusion 1.5. Their code's nag_scale
+is push + 1. The norm is L1, as in the paper (the first published code had L2). Several negatives are ours: their differences
+add up. Cost: 1 pass at scale 1, otherwise 2; a negative costs its cross-attention alone, or, where text and picture look at
+each other (Stable Diffusion 3, Flux), a stream of its text beside the prompt's: .43 and .87 of a pass in the paper's
+measurement.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     out = Z - a sum_i w_i Z_i
 
-Z is what cross-attention reads out under the prompt, Z_i under a negative of weight w_i, a the `push`. The scale guides away
-from nothing as in cfg. Nguyen et al. 2024, arXiv 2412.02687, for models of one step; it shrinks what is read, since the
-coefficients sum to less than one. Cost: 1 pass at scale 1, otherwise 2; a negative costs its cross-attention alone.
+Z is what attention reads out for the picture under the prompt, Z_i under a negative of weight w_i, a the `push`. The scale
+guides away from nothing as in cfg. Nguyen et al. 2024, arXiv 2412.02687, for models of one step; it shrinks what is read, since
+the coefficients sum to less than one. Cost: 1 pass at scale 1, otherwise 2, and the reading of each negative (see nag).
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
     h = h + a sum_i w_i (h - r_i)        where cos(h, r_i) > threshold
 
-h is a position of the picture after a block on the way up, r_i, among those of the network under a negative of weight w_i, the
-one whose cosine with h is largest; a is the `push`. Singh et al. 2024, arXiv 2412.01339, whose r are of another picture; here
-they are of the same noisy picture under the negative. The search is along the positions of r (the published code
-searches along those of h, which is the same for a symmetric match alone). Defaults are those for SDXL; it stops after the
-first fifth of the steps. The scale guides away from nothing as in cfg, whose pass is left as it is.
+h is a position of the picture after a block on the way up, or after any block of Stable Diffusion 3 and Flux; r_i, among those
+of the network under a negative of weight w_i, the one whose cosine with h is largest; a is the `push`. Singh et al. 2024,
+arXiv 2412.01339, whose r are of another picture; here they are of the same noisy picture under the negative. The search is
+along the positions of r (the published code searches along those of h, which is the same for a symmetric match alone). Defaults
+are those for SDXL; for Flux they are threshold 0.65 and until 0.1. The scale guides away from nothing as in cfg, whose pass is
+left as it is.
 Cost: 1 + k passes at scale 1 with k negatives, otherwise 2 + k.
 """
 

@@ -2,10 +2,10 @@
 
     out = Z - lambda sum_i w_i (Z_i - proj_Z Z_i)
 
-Z is what cross-attention reads out under the prompt, Z_i under a negative of weight w_i, lambda the `push`. The scale guides
-away from nothing as in cfg. Ko et al. 2026, arXiv 2605.29390, of which the abstract alone was at hand: that it projects
-position by position, and the default, are our reading. Cost: 1 pass at scale 1, otherwise 2; a negative costs its
-cross-attention alone.
+Z is what attention reads out for the picture under the prompt, Z_i under a negative of weight w_i, lambda the `push`. The
+scale guides away from nothing as in cfg. Ko et al. 2026, arXiv 2605.29390, of which the abstract alone was at hand: that it
+projects position by position, and the default, are our reading. Cost: 1 pass at scale 1, otherwise 2, and the reading of each
+negative (see nag).
 """
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ K_i, V_i are of the words of a negative of weight w_i alone, without start, end 
 nothing as in cfg. Guo & Du 2025, arXiv 2508.10931, as the paper says it; its code shows the model an unflipped copy of the
 negative as well. Never quite without effect: a negative that nothing looks like still draws some attention. The defaults are
 the paper's for a transformer of 8 steps. A weight below zero inside a text, "(mustache:-1)", is the same with strength 1 and
-offset 0, under any rule. Cost: 1 pass at scale 1, otherwise 2; a negative costs a few tokens of attention.
+offset 0, under any rule. Where text and picture look at each other (Stable Diffusion 3, Flux), the words of a negative look at
+themselves and the picture, and only the picture looks at them. Cost: 1 pass at scale 1, otherwise 2; a negative costs a few
+tokens of attention.
 """
 
 from __future__ import annotations

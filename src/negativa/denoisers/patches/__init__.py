@@ -1,4 +1,7 @@
-"""Patches by name: changes to the network's inside for one pass, and back."""
+"""Patches by name: changes to the network's inside for one pass, and back.
+
+`change` is what a patch does to a U-Net (see `places`), `join` what it does to a transformer of joint attention (see `call`).
+"""
 
 from __future__ import annotations
 

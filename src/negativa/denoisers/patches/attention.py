@@ -15,11 +15,11 @@ from torch.nn.functional import scaled_dot_product_attention
 def attend(attn: Attention, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """Z before the output projection, (rows, positions, width).
 
-    `q` (rows, positions, width), `k` and `v` (rows, tokens, width) as the layer's projections give them; `bias` (rows,
-    tokens) is added to the logits.
+    `q` (rows, positions, width), `k` and `v` (rows, tokens, width) as the layer's projections give them; `bias`, (rows,
+    tokens) or (rows, positions, tokens), is added to the logits.
     """
     q, k, v = (x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (q, k, v))  # rows, heads, n, d
-    mask = None if bias is None else bias[:, None, None, :].to(q.dtype)
+    mask = None if bias is None else bias.reshape(len(bias), 1, -1, bias.shape[-1]).to(q.dtype)  # for all heads
     return scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
 

@@ -1,4 +1,4 @@
-"""Value sign flip, inside cross-attention: tokens are read together with the prompt's, their values turned around.
+"""Value sign flip, inside attention: tokens are read together with the prompt's, their values turned around.
 
     out = softmax(Q [K ; K_i]^T / sqrt(d) + [0 ; -beta]) [V ; -a w_i V_i]
 
@@ -10,7 +10,7 @@ too, among those that the pass sees itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -20,7 +20,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
+from negativa.denoisers.encoding import Encoding
 from negativa.denoisers.patches.attention import attend, project
+from negativa.denoisers.patches.call import Call
 from negativa.denoisers.patches.places import Company, Place
 from negativa.denoisers.patches.seeing import Picture, seeing, sights
 
@@ -34,15 +36,8 @@ class Flip:
     where: ClassVar[str] = ""
 
     def change(self, company: Company) -> Callable[..., Tensor]:
-        rows = [torch.cat(list(words)) for words in company.words]
-        weights = [
-            torch.cat([weight.expand(len(one)) for weight, one in zip(row, words, strict=True)])
-            for row, words in zip(company.weights.T, company.words, strict=True)
-        ]
         seen = sights(self._turned(company))
-        words = pad_sequence(rows, batch_first=True)  # rows, tokens, width
-        factor = -self.strength * pad_sequence(weights, batch_first=True)[..., None]
-        bias = pad_sequence([torch.full((len(one),), -self.offset, device=one.device) for one in rows], True, float("-inf"))
+        words, factor, bias = self.words(company.words, company.weights.T)
 
         def processor(attn: Attention, hidden_states: Tensor) -> Tensor:
             q, read = attn.to_q(hidden_states), company.own.keys_and_values(attn)
@@ -57,6 +52,23 @@ class Flip:
             return project(attn, seeing(attn, q, z, seen))
 
         return processor
+
+    def join(self, call: Call, others: Sequence[Sequence[Encoding]], weights: Tensor) -> None:
+        call.flipped = self.words([[one.words for one in row] for row in zip(*others, strict=True)], weights.T)
+
+    def words(self, said: Sequence[Sequence[Tensor]], weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """For each row what is said of the words of every negative, filled up to the longest: (rows, tokens, width).
+
+        And what multiplies their values, (rows, tokens, 1), and what is added to their logits, (rows, tokens), -inf where
+        nothing is said. `weights` are (rows, negatives).
+        """
+        rows = [torch.cat(list(words)) for words in said]
+        shares = [
+            torch.cat([w.expand(len(one)) for w, one in zip(*both, strict=True)]) for both in zip(weights, said, strict=True)
+        ]
+        offsets = [torch.full((len(one),), -self.offset, device=one.device) for one in rows]
+        factor = -self.strength * pad_sequence(shares, batch_first=True)[..., None]
+        return pad_sequence(rows, batch_first=True), factor, pad_sequence(offsets, batch_first=True, padding_value=-torch.inf)
 
     def _turned(self, company: Company) -> list[list[Picture]]:
         """What each row sees, with the pictures of the negatives turned around."""

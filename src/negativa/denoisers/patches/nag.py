@@ -1,4 +1,4 @@
-"""Normalized attention guidance, inside cross-attention: pushed, bounded, blended.
+"""Normalized attention guidance, inside attention: pushed, bounded, blended.
 
     Zt = Z + phi sum_i w_i (Z - Z_i)
     Zh = Zt min(R, tau) / R,      R = |Zt|_1 / |Z|_1 at each position

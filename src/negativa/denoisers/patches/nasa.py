@@ -1,4 +1,4 @@
-"""Negative-away steer attention, inside cross-attention: what the negatives see is taken off.
+"""Negative-away steer attention, inside attention: what the negatives see is taken off.
 
     out = Z - a sum_i w_i Z_i
 

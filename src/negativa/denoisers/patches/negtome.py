@@ -1,4 +1,4 @@
-"""Negative token merging, on the way up: every position moves away from the position most like it under a negative.
+"""Negative token merging, after a block: every position moves away from the position most like it under a negative.
 
     h = h + a sum_i w_i (h - r_i)        where cos(h, r_i) > threshold
 
@@ -8,14 +8,17 @@ r_i is, among the positions of the network under a negative of weight w_i, the o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from negativa.denoisers.encoding import Encoding
+from negativa.denoisers.patches.call import Call
 from negativa.denoisers.patches.places import Company, Place
 
 
@@ -28,14 +31,18 @@ class Merged:
     where: ClassVar[str] = "up_blocks"
 
     def change(self, company: Company) -> Callable[..., Tensor]:
-        def changed(_: Tensor, out: Tensor) -> Tensor:
-            own, *references = out.split(company.weights.shape[1])  # the rows themselves, then those of each negative
-            moved = own.float()
-            for reference, weight in zip(references, company.weights, strict=True):
-                moved = moved + self.push * weight[:, None, None] * away(own.float(), reference.float(), self.threshold)
-            return torch.cat([moved.to(out.dtype), *references])
+        return lambda given, out: self._moved(out, company.weights)
 
-        return changed
+    def join(self, call: Call, others: Sequence[Sequence[Encoding]], weights: Tensor) -> None:
+        call.texts, call.copied = [one for column in others for one in column], True
+        call.change = partial(self._moved, weights=weights)
+
+    def _moved(self, out: Tensor, weights: Tensor) -> Tensor:
+        own, *references = out.split(weights.shape[1])  # the rows themselves, then those of each negative
+        moved = own.float()
+        for reference, weight in zip(references, weights, strict=True):
+            moved = moved + self.push * weight[:, None, None] * away(own.float(), reference.float(), self.threshold)
+        return torch.cat([moved.to(out.dtype), *references])
 
 
 def away(own: Tensor, reference: Tensor, threshold: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Orthogonal negative guidance, inside cross-attention: only what the prompt does not see too is taken off.
+"""Orthogonal negative guidance, inside attention: only what the prompt does not see too is taken off.
 
     out = Z - lambda sum_i w_i (Z_i - proj_Z Z_i)
 

@@ -2,19 +2,21 @@
 
     out = V        in the place of softmax(Q K^T / sqrt(d)) V
 
-Ahn et al. 2024, arXiv 2403.17377.
+In joint attention it sees the text as well. Ahn et al. 2024, arXiv 2403.17377.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
+from negativa.denoisers.encoding import Encoding
 from negativa.denoisers.patches.attention import project
+from negativa.denoisers.patches.call import Call
 from negativa.denoisers.patches.places import Company, Place
 
 
@@ -28,3 +30,6 @@ class Perturbed:
             return project(attn, attn.to_v(hidden_states))
 
         return processor
+
+    def join(self, call: Call, others: Sequence[Sequence[Encoding]], weights: Tensor) -> None:
+        call.perturbed = True

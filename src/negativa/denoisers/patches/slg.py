@@ -6,12 +6,14 @@ skipped there is our reading.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
+from negativa.denoisers.encoding import Encoding
+from negativa.denoisers.patches.call import Call
 from negativa.denoisers.patches.places import Company, Place
 
 
@@ -22,3 +24,6 @@ class Skipped:
 
     def change(self, company: Company) -> Callable[..., Tensor]:
         return lambda given, out: given
+
+    def join(self, call: Call, others: Sequence[Sequence[Encoding]], weights: Tensor) -> None:
+        call.skipped = True

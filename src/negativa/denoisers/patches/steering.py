@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import ClassVar
 
@@ -11,7 +12,9 @@ import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
+from negativa.denoisers.encoding import Encoding
 from negativa.denoisers.patches.attention import project
+from negativa.denoisers.patches.call import Call
 from negativa.denoisers.patches.places import Company, Place
 from negativa.denoisers.patches.seeing import outcome, sights
 
@@ -41,3 +44,7 @@ class Steering(ABC):
             return project(attn, self.steer(z, torch.stack(away), weights).to(q.dtype))
 
         return processor
+
+    def join(self, call: Call, others: Sequence[Sequence[Encoding]], weights: Tensor) -> None:
+        call.texts = [one for column in others for one in column]
+        call.steer = partial(self.steer, weights=weights[:, :, None, None])

@@ -1,0 +1,56 @@
+"""Families whose denoising network is a transformer of joint attention, and the patches inside of it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import torch
+from torch import Tensor
+
+from negativa.denoisers.latent import LatentDiffusion
+from negativa.denoisers.patches import PATCHES
+from negativa.denoisers.patches.call import Call, Network, joined
+from negativa.plain.passes import Pass
+
+INSIDE: Final = ("flip", "nag", "nasa", "ong", "negtome")  # patches that go into any of them
+
+
+@dataclass(kw_only=True)
+class JointDiffusion(LatentDiffusion):
+    """Reads texts in joint attention, where patches change what is read; what is pooled of them is told with the time."""
+
+    denoising = "transformer"
+    patched: ClassVar[tuple[str, ...]] = INSIDE
+
+    transformer: Network
+
+    @abstractmethod
+    def _run(self, latents: Tensor, timesteps: Tensor, states: Tensor, pooled: Tensor, skipped: bool) -> Tensor:
+        """The transformer's predictions; there may be fewer rows of `latents` than of all else."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.patches = {name: PATCHES[name] for name in self.patched}
+
+    def _predict(self, latents: list[Tensor], timesteps: list[float], passes: list[Pass]) -> Tensor:
+        like = next(self.transformer.parameters())
+        call = Call([self._encoding(one.condition, one.room) for one in passes])
+        for place, patch in enumerate(passes[0].patches):
+            against = list(zip(*(one.patches[place].against for one in passes), strict=True))  # negative by negative
+            others = [[self._encoding(condition, passes[0].room) for condition, _ in column] for column in against]
+            weights = torch.tensor([[weight for _, weight in column] for column in against], device=like.device)
+            PATCHES[patch.name](**dict(patch.numbers)).join(call, others, weights)
+        read = [*call.own, *call.texts]
+        copies = len(read) // len(passes)
+        with joined(self.transformer, call) if passes[0].patches else nullcontext():
+            predicted = self._run(
+                torch.stack(latents * (copies if call.copied else 1)).to(like),
+                torch.tensor(timesteps * copies, device=like.device),
+                call.states(),
+                torch.stack([one.pooled for one in read if one.pooled is not None]),
+                call.skipped,
+            )
+        return predicted[: len(passes)].float().cpu()

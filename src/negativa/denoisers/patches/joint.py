@@ -1,0 +1,132 @@
+"""Joint attention, where the tokens of text and picture look at each other, and what patches change there.
+
+    Z = softmax(Q [K_text ; K_picture]^T / sqrt(d)) [V_text ; V_picture]
+
+Z of either goes on in a stream of its own. Esser et al. 2024, arXiv 2403.03206, section 4. What patches make of Z of a picture
+is their own arithmetic; here is what is read:
+
+    steered    a picture with every text, its own and those of the negatives; each text with the picture, in its own stream
+               (Chen et al. 2025, arXiv 2505.21179, section 3)
+    flipped    by the picture the words of a negative too, their values turned around; by those words themselves and the
+               picture; by the text none of them (Guo & Du 2025, arXiv 2508.10931)
+    perturbed  by a position of the picture the text and itself alone (Ahn et al. 2024, arXiv 2403.17377)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import torch
+from diffusers.models.embeddings import apply_rotary_emb
+from torch import Tensor
+
+from negativa.denoisers.patches.attention import attend, project
+
+Turns = tuple[Tensor, Tensor] | None  # cosines and sines of a token's place, (tokens, width of a head) each
+
+
+class Asking(NamedTuple):
+    """Queries, keys and values of tokens, (rows, tokens, width) each."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+
+    def cut(self, start: int, stop: int | None = None) -> Self:
+        return self._make(one[:, start:stop] for one in self)
+
+
+@dataclass(frozen=True, eq=False)
+class Flipped:
+    """Words at the end of every text: what multiplies their values, (rows, words, 1), and is added to logits, (rows, words)."""
+
+    factor: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class JointAttention:
+    """What diffusers calls a processor, for its layers of both kinds: two streams, or one of text and picture on end.
+
+    `tokens` are those of a text, and of `flipped`. Each picture has so many `texts`, its own first: the rows are those of all
+    pictures, text after text. `steer` makes of what they read, (rows, positions, width), and of what they read with their other
+    texts, (texts, rows, positions, width), what they go on with.
+    """
+
+    tokens: int
+    texts: int = 1
+    steer: Callable[[Tensor, Tensor], Tensor] | None = None
+    flipped: Flipped | None = None
+    perturbed: bool = False
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        image_rotary_emb: Turns = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        own = attn.to_q, attn.to_k, attn.to_v, attn.norm_q, attn.norm_k
+        if encoder_hidden_states is None:
+            both = _asking(attn, hidden_states, own, image_rotary_emb)
+            told, seen = self._read(attn, both.cut(0, self.tokens), both.cut(self.tokens))
+            return torch.cat([told, seen], 1)
+        added = attn.add_q_proj, attn.add_k_proj, attn.add_v_proj, attn.norm_added_q, attn.norm_added_k
+        ours, theirs = _turns(image_rotary_emb, self.tokens)
+        picture = _asking(attn, hidden_states, own, theirs)
+        whole = Asking(*(one.repeat(self.texts, 1, 1) for one in picture))
+        told, seen = self._read(attn, _asking(attn, encoder_hidden_states, added, ours), whole)
+        return project(attn, seen[: len(hidden_states)]), told if attn.context_pre_only else attn.to_add_out(told)
+
+    def _read(self, attn: Any, text: Asking, picture: Asking) -> tuple[Tensor, Tensor]:
+        """Z of the texts, and of the pictures as they go on."""
+        end = self.tokens - (self.flipped.bias.shape[1] if self.flipped else 0)
+        text, words = text.cut(0, end), text.cut(end)
+        k, v = (torch.cat(pair, 1) for pair in zip(text[1:], picture[1:], strict=True))
+        told = attend(attn, text.q, k, v)
+        bias = _alone(picture, end) if self.perturbed else None
+        if self.flipped:
+            told = torch.cat([told, _words(attn, words, picture, self.flipped.bias)], 1)
+            bias = k.new_zeros(1, 1, k.shape[1]) if bias is None else bias
+            shape = len(k), bias.shape[1], -1
+            bias = torch.cat([bias.expand(shape), self.flipped.bias[:, None].expand(shape)], 2)
+            k, v = torch.cat([k, words.k], 1), torch.cat([v, words.v * self.flipped.factor.to(v.dtype)], 1)
+        seen = attend(attn, picture.q, k, v, bias)
+        if self.steer:
+            z, *others = seen.float().unflatten(0, (self.texts, -1))
+            seen = self.steer(z, torch.stack(others)).to(seen.dtype).repeat(self.texts, 1, 1)
+        return told, seen
+
+
+def _asking(attn: Any, tokens: Tensor, layers: Sequence[Any], turns: Turns) -> Asking:
+    """Of tokens through the projections to queries, keys and values, and the norms of the first two."""
+    q, k, v = (layer(tokens).unflatten(-1, (attn.heads, -1)).transpose(1, 2) for layer in layers[:3])  # rows, heads, n, d
+    q, k = (one if norm is None else norm(one) for one, norm in zip((q, k), layers[3:], strict=True))
+    if turns:
+        q, k = (apply_rotary_emb(one, turns) for one in (q, k))
+    return Asking(*(one.transpose(1, 2).flatten(2) for one in (q, k, v)))
+
+
+def _turns(turns: Turns, tokens: int) -> tuple[Turns, Turns]:
+    """Those of the text and of the picture."""
+    if turns is None:
+        return None, None
+    cosines, sines = turns
+    return (cosines[:tokens], sines[:tokens]), (cosines[tokens:], sines[tokens:])
+
+
+def _alone(picture: Asking, text: int) -> Tensor:
+    """What makes a position see of its picture itself alone: added to logits, (1, positions, tokens of text and picture)."""
+    positions = picture.q.shape[1]
+    others = picture.q.new_full((positions, positions), -torch.inf).fill_diagonal_(0)
+    return torch.cat([others.new_zeros(positions, text), others], 1)[None]
+
+
+def _words(attn: Any, words: Asking, picture: Asking, bias: Tensor) -> Tensor:
+    """What the words of negatives read: themselves, unless a row has none there, and the picture."""
+    k, v = (torch.cat(pair, 1) for pair in zip(words[1:], picture[1:], strict=True))
+    filled = torch.where(bias.isneginf(), bias, 0.0)
+    return attend(attn, words.q, k, v, torch.cat([filled, filled.new_zeros(len(k), picture.q.shape[1])], 1))
