@@ -15,13 +15,14 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image as pillow
 
 import negativa
-from negativa import Image, InputError, Negative, Recipe
+from negativa import Image, InputError, Negative, Recipe, rules
 from negativa.apps.cli.images import parse_adapters, parse_image, parse_negative_image, together
 from negativa.apps.cli.main import main
 from negativa.notices import said_of
 from negativa.plain.conditions import Nothing, Shown, Words
 from negativa.plain.images import LARGEST, Blank
-from negativa.sampling.walk import Ask, walk
+from negativa.sampling.passes import blended
+from negativa.sampling.walk import Ask, moments, passes_at, walk
 from tests import adapter_files as files
 from tests.test_inside import insides
 
@@ -211,6 +212,24 @@ class TestRecipes:
             with pytest.raises(InputError, match=f"negative weight: {weight} was given; allowed with a picture: from 0 to 10"):
                 Negative(AWAY, weight)
 
+    def test_a_picture_to_keep_is_written_and_read(self) -> None:
+        recipe = Recipe(negative=(Negative(AWAY, 0.5, keep=SHOWN), "hat"))
+        assert recipe.negative[0].keep == Image(SHOWN) and Recipe.from_json(recipe.to_json()) == recipe
+        assert recipe.hash != Recipe(negative=(Negative(AWAY, 0.5), "hat")).hash
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            (("a hat", {"keep": Image(SHOWN)}), "negative keep: it was given beside the words 'a hat'"),
+            ((AWAY, {"keep": "a hat"}), "negative keep: 'a hat' was given; allowed: an Image, or a PIL picture"),
+            ((AWAY, {"keep": Image(SHOWN, weight=0.5)}), "negative keep: .* has a weight or window"),
+            ((AWAY, {"keep": Image(OTHER)}), "negative keep: .* is the negative itself"),
+        ],
+    )
+    def test_what_cannot_be_kept(self, given: tuple, words: str) -> None:
+        with pytest.raises(InputError, match=words):
+            Negative(given[0], **given[1])
+
 
 def asks(recipe: Recipe) -> list[Ask]:
     """What the walk of a recipe asks for, answered with nothing."""
@@ -270,6 +289,22 @@ class TestPasses:
         recipe = BASE.replace(negative=Negative(AWAY, 0.3))
         assert set(asks(recipe)[0].passes) == {"positive", "negative 0"} and asks(recipe)[0].moment.negatives[0].weight == 1
 
+    def test_what_a_negative_keeps_is_taken_off_it(self) -> None:
+        """u + n - k, whatever the rule makes of it."""
+        recipe = BASE.replace(negative=Negative(AWAY, 0.5, keep=Image(SHOWN)), scale=3.0)
+        passes = asks(recipe)[0].passes
+        assert [one.condition for one in passes.values()] == [
+            Shown(self.MAN, ((Blank("base"), 0.5),)),
+            Shown(self.NONE, ((AWAY, 0.5),)),
+            Shown(self.NONE, ((Image(SHOWN), 0.5),)),
+            Shown(self.NONE, ((Blank("base"), 0.5),)),
+        ]
+        (moment, *_), rule = moments(recipe, {"num_train_timesteps": 1000}), rules.build(recipe)
+        named, _ = passes_at(recipe, rule, moment)
+        answers = dict(zip(passes, (7.0, 5.0, 3.0, 1.0), strict=True))
+        predictions = {name: blended(name, named, answers, moment) for name in rule.passes(moment)}
+        assert rule.combine(predictions, moment, {}) == 3 * 7 - 2 * (1 + 5 - 3)
+
     def test_equal_pictures_are_one_pass(self) -> None:
         one, other = (BASE.replace(prompt="", images=Image(OTHER, weight=0.5, start=start)) for start in (0.0, 0.2))
         away = BASE.replace(negative=Negative(AWAY, 0.5))
@@ -325,11 +360,17 @@ class TestActing:
         unet = seeing.denoiser.unet
         before, state = insides(unet), {name: value.clone() for name, value in unet.state_dict().items()}
         recipe = BASE.replace(rule=rule, steps=6)
-        negatives = (Negative(AWAY), Negative(AWAY, 0.3), Negative(AWAY, 1.0, 0.15), ())
+        kept = Negative(AWAY, keep=files.picture(3))
+        negatives = (Negative(AWAY), Negative(AWAY, 0.3), Negative(AWAY, 1.0, 0.15), kept, ())
         made = [seeing.generate(recipe.replace(negative=one, images=Image(SHOWN, weight=0.5))) for one in negatives]
         assert not any(self.same(a, b) for i, a in enumerate(made) for b in made[:i])
         assert not any(one.receipt.notices for one in made)
         assert insides(unet) == before and all(torch.equal(value, state[name]) for name, value in unet.state_dict().items())
+
+    def test_a_reference_of_its_own_for_what_is_kept(self, seeing) -> None:
+        recipe = BASE.replace(rule="negtome", scale=1.0, knobs={"until": 1.0})
+        for negative, references in ((Negative(AWAY), 1), (Negative(AWAY, keep=Image(SHOWN)), 2), ("hat AND lawn", 2)):
+            assert seeing.generate(recipe.replace(negative=negative)).receipt.rows_asked == 10 * (1 + references)
 
     def test_words_below_zero_beside_references(self, seeing) -> None:
         recipe = BASE.replace(prompt="a man (hat:-1)", rule="negtome", negative=AWAY, images=Image(SHOWN), steps=5)
@@ -407,6 +448,19 @@ class TestCommands:
             with pytest.raises(InputError, match=words):
                 parse_negative_image(text)
 
+    def test_pictures_to_keep_are_one_for_each_negative_one(self, monkeypatch, tmp_path: Path) -> None:
+        monkeypatch.chdir(tmp_path)
+        for name, picture in (("x.png", SHOWN), ("y.png", OTHER)):
+            picture.save(name, "PNG")
+        assert together(None, ["x.png:0.5"], ["y.png"]) == (Negative(Image("x.png"), 0.5, keep=Image("y.png")),)
+        for images, keeps, words in (
+            (None, ["y.png"], "1 beside 0 of --negative-image were given; allowed: one for each of them, or none"),
+            (["x.png", "x.png"], ["y.png"], "1 beside 2"),
+            (["x.png"], ["y.png:0.5"], "its weight is that of its negative image"),
+        ):
+            with pytest.raises(InputError, match=f"keep image: .*{words}"):
+                together(None, images, keeps)
+
     def test_adapters_as_they_are_written(self) -> None:
         assert parse_adapters(None) == [] and parse_adapters(["a/b.bin"]) == ["a/b.bin"]
         assert parse_adapters(["mine=a.bin", "x=b.bin"]) == {"mine": "a.bin", "x": "b.bin"}
@@ -419,17 +473,19 @@ class TestCommands:
         out, again = tmp_path / "out.png", tmp_path / "again.png"
         model = ("--model", str(folder), "--adapter", str(models / "base.safetensors"))
         words = ("--image", f"{tmp_path / 'shown.png'}:0.7:0:0.5", "--negative-image", f"{tmp_path / 'other.png'}:0.5")
+        words = (*words, "--keep-image", str(tmp_path / "shown.png"))
         self.run(monkeypatch, "generate", *words, "-n", "hat", "--no-image", "black", "--steps", "2", "--out", str(out), *model)
         recipe = negativa.read(out).recipe
         assert recipe.images == (Image(tmp_path / "shown.png", weight=0.7, stop=0.5),) and recipe.no_image == "black"
-        assert recipe.negative == (Negative("hat"), Negative(Image(tmp_path / "other.png"), 0.5))
+        kept = Image(tmp_path / "shown.png")
+        assert recipe.negative == (Negative("hat"), Negative(Image(tmp_path / "other.png"), 0.5, keep=kept))
         self.run(monkeypatch, "generate", "--like", str(out), "--out", str(again), *model[2:])
         assert np.array_equal(np.asarray(pillow.open(again)), np.asarray(pillow.open(out)))
         capsys.readouterr()
         (tmp_path / "shown.png").unlink()
         self.run(monkeypatch, "read", str(out))
         said = capsys.readouterr().out
-        assert "shown.png  (weight 0.7, from 0 to 0.5)" in said and "other.png'  (weight 0.5)" in said
+        assert "shown.png  (weight 0.7, from 0 to 0.5)" in said and "shown.png'  (weight 0.5)" in said and "that keeps" in said
 
     def test_check(self, monkeypatch, capsys, folder: Path, models: Path, tmp_path: Path) -> None:
         path = saved(tmp_path / "x.png", SHOWN)

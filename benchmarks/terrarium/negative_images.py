@@ -22,14 +22,25 @@ from negativa.terrarium.painter import SCENES
 from negativa.terrarium.portrait import EYES, FACE, HAIR, SKIN
 
 SEEDS = 100
+ADAPTERS = ("base", "plus")
+INTRODUCTION = """# Pictures as negatives
+
+Written by `make negative-images`: terrarium, through both of its image adapters, {seeds} seeds from {first}, {steps} steps, scale
+{scale:g}, each beside the same run without the negative.
+
+A picture as a negative takes away all that it shows. Beside a second picture to keep, the same but for what shall go, only that
+goes: `--negative-image with.png --keep-image without.png`, in the library `Negative(Image("with.png"), keep=Image("without.png"))`.
+It is what the negative adds to what is kept that is moved away from, u + n - k in the place of n; that costs two passes more.
+"""
 IDENTITY = (*HAIR, *SKIN, *EYES, *FACE, "short hair", "long hair", "curly hair", "bald head")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A prompt and the painting that is its negative; `bound` are attributes that cannot stay as they are without it.
+    """A prompt and the painting that is its negative; `bound` are attributes that cannot stay as they are without `removed`.
 
-    The negative acts from `start` of the steps on; `why` says what that is for.
+    The negative acts from `start` of the steps on; `why` says what that is for. Where something is `removed`, it is also tried
+    beside the same painting without it, which the negative keeps.
     """
 
     title: str
@@ -43,11 +54,24 @@ class Case:
 
     @property
     def picture(self) -> Image.Image:
-        plain = dict.fromkeys(("photo",), True)
-        return paint(np.random.default_rng(5), self.kind, **({} if self.painted.get("grayscale") else plain), **self.painted)[0]
+        return self._painted()
 
-    def recipe(self, adapter: str) -> Recipe:
-        return Recipe(self.prompt, Negative(negativa.Image(self.picture, adapter), start=self.start))
+    @property
+    def counterpart(self) -> Image.Image:
+        return self._painted(**{self.removed: False})
+
+    @property
+    def ways(self) -> tuple[tuple[str, bool], ...]:
+        """Through which adapter, and whether beside the counterpart."""
+        return tuple((adapter, keeping) for keeping in ((False, True) if self.removed else (False,)) for adapter in ADAPTERS)
+
+    def recipe(self, adapter: str, keeping: bool) -> Recipe:
+        shown, kept = (negativa.Image(one, adapter) for one in (self.picture, self.counterpart if keeping else self.picture))
+        return Recipe(self.prompt, Negative(shown, start=self.start, keep=kept if keeping else None))
+
+    def _painted(self, **change: bool) -> Image.Image:
+        style = {} if self.painted.get("grayscale") else {"photo": True}
+        return paint(np.random.default_rng(5), self.kind, **style, **{**self.painted, **change})[0]
 
 
 CASES = (
@@ -76,21 +100,21 @@ CASES = (
 
 
 def main() -> int:
-    lines = ["# Pictures as negatives", "", "Written by `make negative-images`: terrarium, through both of its image adapters,"]
-    lines += [f"{SEEDS} seeds from {FIRST_SEED}, {STEPS} steps, scale {studio().denoiser.scale:g},"]
-    lines += ["each beside the same run without the negative.", ""]
-    arms = {(case.title, adapter): seeded(case.recipe(adapter), SEEDS) for case in CASES for adapter in ("base", "plus")}
+    lines = [INTRODUCTION.format(seeds=SEEDS, first=FIRST_SEED, steps=STEPS, scale=studio().denoiser.scale)]
+    arms = {(case.title, way): seeded(case.recipe(*way), SEEDS) for case in CASES for way in case.ways}
     plain = {case.prompt: seeded(Recipe(case.prompt), SEEDS) for case in CASES}
     draw([one for recipes in (*plain.values(), *arms.values()) for one in recipes], "pictures as negatives")
     bars: list[Bar] = []
     for case in CASES:
         before, rows = draw(plain[case.prompt]), {"shown": [case.picture] * 8}
+        if case.removed:
+            rows["kept"] = [case.counterpart] * 8
         rows["without it"] = before[:8]
         lines += [f"## {case.title}", "", "| | measured | wanted |", "|---|---|---|"]
-        for adapter in ("base", "plus"):
-            after = draw(arms[case.title, adapter])
-            rows[f"minus it, {adapter}"] = after[:8]
-            found = figures(case, before, after, adapter)
+        for adapter, keeping in case.ways:
+            after, name = draw(arms[case.title, (adapter, keeping)]), f"{adapter}{', keeping' if keeping else ''}"
+            rows[f"minus it, {name}"] = after[:8]
+            found = figures(case, before, after, name)
             bars += found
             lines += map(str, found)
         name = write_sheet(f"negative-images-{case.title.rpartition(' ')[2]}", rows)
@@ -101,20 +125,20 @@ def main() -> int:
     return 0 if all(bar.met for bar in bars) else 1
 
 
-def figures(case: Case, before: list[Image.Image], after: list[Image.Image], adapter: str) -> list[Bar]:
+def figures(case: Case, before: list[Image.Image], after: list[Image.Image], name: str) -> list[Bar]:
     """What the negative did, beside what is wanted of it."""
     if case.painted.get("grayscale"):
-        return [Bar(f"{adapter}: more colourful than without it", share_of(zip(before, after, strict=True), livelier), None)]
+        return [Bar(f"{name}: more colourful than without it", share_of(zip(before, after, strict=True), livelier), None)]
     old, new = read(before), read(after)
     if not case.removed:
         theirs = [name for name, there in zip(IDENTITY, identity([case.picture])[0], strict=True) if there > 0.5]
         away = share_of(zip(old, new, strict=True), lambda a, b: total(b, theirs) < total(a, theirs))
-        return [Bar(f"{adapter}: further from the face that is shown ({', '.join(theirs)})", away, 80)]
+        return [Bar(f"{name}: further from the face that is shown ({', '.join(theirs)})", away, 80)]
     had = [(a, b) for a, b in zip(old, new, strict=True) if a[case.removed] > 0.5]
     gone = share_of(had, lambda _, b: b[case.removed] <= 0.5)
     return [
-        Bar(f"{adapter}: {case.removed} gone, of {len(had)} pictures that had it", gone, 85),
-        Bar(f"{adapter}: the rest kept", kept(case, old, new), 85),
+        Bar(f"{name}: {case.removed} gone, of {len(had)} pictures that had it", gone, 85),
+        Bar(f"{name}: the rest kept", kept(case, old, new), 85),
     ]
 
 

@@ -136,7 +136,7 @@ def _entry(table: Table, row: str, column: str, cell: Cell | None) -> dict[str, 
     facts = {name: value for name, value in recipe.to_dict().items() if name != "negative"}
     negatives = [
         (one.text or one.label)
-        + (f" (weight {one.weight:g}, {one.start:g} to {one.stop:g})" if one != type(one)(one.condition) else "")
+        + (f" (weight {one.weight:g}, {one.start:g} to {one.stop:g})" if one != type(one)(one.condition, keep=one.keep) else "")
         for one in recipe.negative
     ]
     facts = {"prompt": recipe.prompt, "negative": "\n".join(negatives) or "none"} | facts

@@ -82,14 +82,17 @@ class Negative:
     """Words, or a picture, to stay away from.
 
     `weight`: 1 is the usual full negative, 0 none; that of a picture is its adapter's scale, as in `Image`. `start`, `stop`:
-    the share of the steps (0 to 1) in which it acts; step i of N is inside when start <= i / N < stop.
-    Raises `InputError` for values out of range, and for a picture that has a weight or window of its own.
+    the share of the steps (0 to 1) in which it acts; step i of N is inside when start <= i / N < stop. `keep` is a picture of
+    all that shall stay of what the negative's picture shows: away from that picture, and towards this, by equal parts.
+    Raises `InputError` for values out of range, for a picture that has a weight or window of its own, and for one to keep
+    beside words, or beside itself.
     """
 
     condition: str | Image
     weight: float = 1.0
     start: float = 0.0
     stop: float = 1.0
+    keep: Image | None = None
 
     def __post_init__(self) -> None:
         for field in ("weight", "start", "stop"):
@@ -97,14 +100,17 @@ class Negative:
         check_window("negative", self.start, self.stop)
         if isinstance(self.condition, str):
             text("negative", self.condition)
+            if self.keep is not None:
+                raise InputError(
+                    f"negative keep: it was given beside the words {self.condition!r:.80}; allowed beside a picture"
+                )
             return
-        if is_picture(self.condition):
-            object.__setattr__(self, "condition", Image(self.condition))  # type: ignore[arg-type]
-        if not isinstance(self.condition, Image):
-            raise InputError(f"negative: {self.condition!r:.80} was given; allowed: a text, an Image, or a PIL picture")
-        if (self.condition.weight, self.condition.start, self.condition.stop) != (1, 0, 1):
-            raise InputError(f"negative: {self.condition!r} has a weight or window; allowed: those of the Negative around it")
+        object.__setattr__(self, "condition", _bare("negative", self.condition, "a text, an Image, or a PIL picture"))
         check_weight("negative", self.weight)
+        if self.keep is not None:
+            object.__setattr__(self, "keep", _bare("negative keep", self.keep, "an Image, or a PIL picture"))
+            if self.keep == self.condition:
+                raise InputError(f"negative keep: {self.keep!r} is the negative itself; allowed: another picture")
 
     @property
     def text(self) -> str:
@@ -119,8 +125,19 @@ class Negative:
     @property
     def label(self) -> str:
         """What a sentence calls it."""
-        return f"image {self.condition.name!r}" if isinstance(self.condition, Image) else repr(self.condition)
+        keeping = f" that keeps {self.keep.name!r}" if self.keep else ""
+        return f"image {self.condition.name!r}{keeping}" if isinstance(self.condition, Image) else repr(self.condition)
 
     def acts_at(self, step: int, steps: int) -> bool:
         """Whether this negative has any effect at step `step` of `steps`."""
         return self.weight != 0 and inside(step, steps, self.start, self.stop)
+
+
+def _bare(field: str, given: object, allowed: str) -> Image:
+    """A picture as an `Image`. Raises `InputError` for anything else, and where it has a weight or window."""
+    image = Image(given) if is_picture(given) else given  # type: ignore[arg-type]
+    if not isinstance(image, Image):
+        raise InputError(f"{field}: {given!r:.80} was given; allowed: {allowed}")
+    if (image.weight, image.start, image.stop) != (1, 0, 1):
+        raise InputError(f"{field}: {image!r} has a weight or window; allowed: those of the Negative around it")
+    return image

@@ -218,14 +218,14 @@ def _negative(given: Any) -> Negative:
                 raise InputError(f"negative: there is no field {name!r}; {nearest(str(name), names)}")
         if "condition" not in given:
             raise InputError("negative: the field 'condition' is missing; allowed: a text or picture to stay away from")
-        condition = given["condition"]
-        return Negative(**{**given, "condition": Image.from_dict(condition) if isinstance(condition, Mapping) else condition})
+        values: dict[str, Any] = {k: Image.from_dict(v) if isinstance(v, Mapping) else v for k, v in given.items()}
+        return Negative(**values)
     if isinstance(given, str | Image) or is_picture(given):
         return Negative(given)
     raise InputError(f"negative: {given!r} was given; allowed: a text, an Image, a PIL picture or a Negative")
 
 
 def _written(negative: Negative) -> dict[str, Any]:
-    """Plain JSON values, every field present."""
-    values = {f.name: getattr(negative, f.name) for f in fields(negative)}
-    return values if isinstance(negative.condition, str) else values | {"condition": negative.condition.to_dict()}
+    """Plain JSON values, every field present but `keep` where nothing is kept, so that such recipes have the hash they had."""
+    values = {f.name: getattr(negative, f.name) for f in fields(negative) if f.name != "keep" or negative.keep}
+    return {name: value.to_dict() if isinstance(value, Image) else value for name, value in values.items()}

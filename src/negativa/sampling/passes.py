@@ -6,7 +6,8 @@ Several clauses are a blend of predictions,
     c = b + sum_i w_i (c_i - b)
 
 where b is what a clause is measured from: nothing for a negative; for the prompt what the rule moves away from (`start_of`),
-under cfg what the negatives make of nothing, as in AUTOMATIC1111's web UI. Parts of a weight below zero go into a patch.
+under cfg what the negatives make of nothing, as in AUTOMATIC1111's web UI. Parts of a weight below zero go into a patch. What a
+negative keeps is a clause of weight -1.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def patched(named: Mapping[str, Blend], patches: Mapping[str, Patch]) -> dict[st
         read_too = [(one, weight * share) for other, weight in patch.against for one, share in named[str(other)]]
         if any(one.patches for one, _ in read_too):
             raise InputError(f"negative: a part has a weight below zero; {patch.name!r} reads negatives whole")
-        whole = replace(patch, against=tuple((one.condition, weight) for one, weight in read_too))
+        rows = patch.rows * len(read_too) // len(patch.against) if patch.against else patch.rows
+        whole = replace(patch, against=tuple((one.condition, weight) for one, weight in read_too), rows=rows)
         changed[name] = tuple((replace(one, patches=(*one.patches, whole)), weight) for one, weight in named[name])
     return changed
 
@@ -96,7 +98,9 @@ def _passes(recipe: Recipe, step: int) -> tuple[tuple[str, Blend], ...]:
     positive = blend("prompt", recipe.prompt)
     weaker = tuple((replace(one, model=other, loras=theirs), weight) for one, weight in positive)
     named = [(POSITIVE, positive), (WORSE, positive), (WEAKER, weaker), (NOTHING, ((Pass(nothing, loras=loras), 1.0),))]
-    return (*named, *((negative(i), blend("negative", one.text)) for i, one in enumerate(recipe.negative)))
+    kept = ((Pass(nothing, loras=loras), -1.0),)  # without the pictures, as all passes here are
+    theirs = (blend("negative", one.text) + (kept if one.keep else ()) for one in recipe.negative)
+    return (*named, *((negative(i), one) for i, one in enumerate(theirs)))
 
 
 def _pass(field: str, clause: Clause, recipe: Recipe, nothing: Nothing) -> Pass:

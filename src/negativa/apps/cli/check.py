@@ -35,6 +35,7 @@ def check(
     literal: options.Literal = False,
     image: options.Images = None,
     negative_image: options.NegativeImages = None,
+    keep_image: options.KeepImages = None,
     no_image: options.NoImage = None,
     adapter: options.Adapters = None,
     image_encoder: options.ImageEncoder = None,
@@ -51,7 +52,10 @@ def check(
     texts = understood(prompt, negative, literal)
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
     settings |= {"model": model, "syntax": syntax, "emphasis": emphasis, "no_image": no_image}
-    settings |= {"negative": together(texts.negatives, negative_image), "images": tuple(map(parse_image, image or ()))}
+    settings |= {
+        "negative": together(texts.negatives, negative_image, keep_image),
+        "images": tuple(map(parse_image, image or ())),
+    }
     settings |= {"embeddings": embeddings}
     recipe = compare.recipe_of(texts.prompt or "", window, knob, wrap, lora, weaker, **settings)
     files: dict[str, Any] = {"adapters": parse_adapters(adapter), "image_encoder": image_encoder}

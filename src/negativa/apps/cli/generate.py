@@ -46,6 +46,7 @@ def generate(
     literal: options.Literal = False,
     image: options.Images = None,
     negative_image: options.NegativeImages = None,
+    keep_image: options.KeepImages = None,
     no_image: options.NoImage = None,
     adapter: options.Adapters = None,
     image_encoder: options.ImageEncoder = None,
@@ -67,7 +68,7 @@ def generate(
     texts = understood(prompt, negative, literal)
     given = {
         "prompt": texts.prompt,
-        "negative": together(texts.negatives, negative_image),
+        "negative": together(texts.negatives, negative_image, keep_image),
         "images": None if image is None else tuple(map(parse_image, image)),
         "no_image": no_image,
         "seed": seed if seed is not None or like else secrets.randbelow(2**32),

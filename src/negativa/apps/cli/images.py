@@ -24,15 +24,25 @@ def parse_image(text: str) -> Image:
     return Image(path, **adapter, **numbers)
 
 
-def parse_negative_image(text: str) -> Negative:
-    """A picture to stay away from, written in the same way."""
+def parse_negative_image(text: str, keep: str | None = None) -> Negative:
+    """A picture to stay away from, written in the same way, and one that shall stay of it, without numbers."""
     path, adapter, numbers = _parts("negative image", text)
-    return Negative(Image(path, **adapter), **numbers)
+    return Negative(Image(path, **adapter), **numbers, keep=None if keep is None else _kept(keep))
 
 
-def together(negatives: tuple[Negative, ...] | None, images: Sequence[str] | None) -> tuple[Negative, ...] | None:
-    """The negatives in words and those that are pictures, None if neither was typed."""
-    return negatives if images is None else (*(negatives or ()), *map(parse_negative_image, images))
+def together(
+    negatives: tuple[Negative, ...] | None, images: Sequence[str] | None, keeps: Sequence[str] | None = None
+) -> tuple[Negative, ...] | None:
+    """The negatives in words and those that are pictures, None if neither was typed.
+
+    Raises `InputError` unless there are as many pictures that stay as negative ones, or none.
+    """
+    if keeps and len(keeps) != len(images or ()):
+        given = f"{len(keeps)} beside {len(images or ())} of --negative-image"
+        raise InputError(f"keep image: {given} were given; allowed: one for each of them, or none")
+    if images is None:
+        return negatives
+    return (*(negatives or ()), *map(parse_negative_image, images, keeps or [None] * len(images)))
 
 
 def parse_adapters(given: Sequence[str] | None) -> dict[str, str] | list[str]:
@@ -52,6 +62,13 @@ def unread(recipe: Recipe, adapters: Sequence[str] | None, image_encoder: Path |
         for field, given in (("adapter", ", ".join(adapters or ())), ("image encoder", image_encoder)):
             if given:
                 yield f"{field}: no image is given; {str(given)!r} has no effect"
+
+
+def _kept(text: str) -> Image:
+    path, adapter, numbers = _parts("keep image", text)
+    if numbers:
+        raise InputError(f"keep image: {text!r} was given; allowed: [ADAPTER=]PATH, its weight is that of its negative image")
+    return Image(path, **adapter)
 
 
 def _parts(field: str, text: str) -> tuple[str, dict[str, Any], dict[str, Any]]:

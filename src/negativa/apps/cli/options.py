@@ -62,6 +62,14 @@ NegativeImages = Annotated[
         "--negative-image", metavar="[ADAPTER=]PATH[:WEIGHT[:START:STOP]]", help="A picture to stay away from; may be repeated."
     ),
 ]
+KeepImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep-image",
+        metavar="[ADAPTER=]PATH",
+        help="What shall stay of a negative image: one for each of them, in their order.",
+    ),
+]
 NoImage = Annotated[
     str | None, typer.Option(help=f"What stands where no image is: {', '.join(NO_IMAGES)}, or a folder whose mean it is.")
 ]
