@@ -440,7 +440,7 @@ class TestPlaces:
             CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=files.WIDTH)
         ).eval()
         model.half().save_pretrained(tmp_path)
-        encoder = Encoder(tmp_path, torch.device("cpu"), torch.float32)
+        encoder = Encoder(tmp_path, "base", torch.device("cpu"), torch.float32)
         assert [width_of(tmp_path, kind) for kind in ("base", "plus")] == [files.WIDTH, files.SEEN]
         pixels = encoder._processor(SHOWN, return_tensors="pt").pixel_values
         with torch.no_grad():

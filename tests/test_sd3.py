@@ -212,8 +212,6 @@ def test_parts_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> None
     shutil.rmtree(copy / "text_encoder_2")
     with pytest.raises(ModelError, match=r"StableDiffusion3Pipeline without the parts \['text_encoder_2'\]"):
         negativa.load(str(copy))
-    with pytest.raises(InputError, match="adapters: they were given with"):
-        negativa.load(str(folder), image_encoder=str(tmp_path))
 
 
 def test_a_single_file_is_refused_in_a_sentence(tmp_path: Path) -> None:

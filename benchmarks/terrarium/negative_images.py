@@ -25,12 +25,13 @@ SEEDS = 100
 ADAPTERS = ("base", "plus")
 INTRODUCTION = """# Pictures as negatives
 
-Written by `make negative-images`: terrarium, through both of its image adapters, {seeds} seeds from {first}, {steps} steps, scale
-{scale:g}, each beside the same run without the negative.
+Written by `make negative-images`: terrarium, through both of its image adapters, {seeds} seeds from {first}, {steps} steps,
+scale {scale:g}, each beside the same run without the negative.
 
 A picture as a negative takes away all that it shows. Beside a second picture to keep, the same but for what shall go, only that
-goes: `--negative-image with.png --keep-image without.png`, in the library `Negative(Image("with.png"), keep=Image("without.png"))`.
-It is what the negative adds to what is kept that is moved away from, u + n - k in the place of n; that costs two passes more.
+goes: `--negative-image with.png --keep-image without.png`, in the library
+`Negative(Image("with.png"), keep=Image("without.png"))`. The rule hears u + n - k in the place of n, where u is nothing and k
+what is kept; that costs two passes more.
 """
 IDENTITY = (*HAIR, *SKIN, *EYES, *FACE, "short hair", "long hair", "curly hair", "bald head")
 
@@ -109,7 +110,7 @@ def main() -> int:
         before, rows = draw(plain[case.prompt]), {"shown": [case.picture] * 8}
         if case.removed:
             rows["kept"] = [case.counterpart] * 8
-        rows["without it"] = before[:8]
+        rows["no negative"] = before[:8]
         lines += [f"## {case.title}", "", "| | measured | wanted |", "|---|---|---|"]
         for adapter, keeping in case.ways:
             after, name = draw(arms[case.title, (adapter, keeping)]), f"{adapter}{', keeping' if keeping else ''}"

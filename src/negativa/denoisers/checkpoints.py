@@ -24,7 +24,6 @@ from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.sd import StableDiffusion
 from negativa.denoisers.sd3 import StableDiffusion3
 from negativa.denoisers.sdxl import StableDiffusionXL
-from negativa.denoisers.unet import UNetDiffusion
 from negativa.errors import InputError, ModelError, nearest
 from negativa.exact import COMPASS, Mixture
 from negativa.plain.conditions import NothingKind
@@ -87,10 +86,7 @@ def open_model(
         path = path if folder else _download(model)
         found = _folder(model, path, device, dtype)
     found.shelf = shelf or found.shelf
-    if isinstance(found, UNetDiffusion):
-        found.adapters = Adapters(found.unet, adapters, None if file else path, image_encoder)
-    elif adapters or image_encoder:
-        raise InputError(f"adapters: they were given with {model!r}; allowed: a model with a U-Net")
+    found.adapters = Adapters(found.network, adapters, None if file else path, image_encoder)
     return found
 
 

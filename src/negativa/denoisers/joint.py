@@ -12,7 +12,8 @@ from torch import Tensor
 
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.patches import PATCHES
-from negativa.denoisers.patches.call import Call, Network, joined
+from negativa.denoisers.patches.call import Call, Network, Said, joined
+from negativa.plain.conditions import Condition
 from negativa.plain.passes import Pass
 
 INSIDE: Final = ("flip", "nag", "nasa", "ong", "negtome")  # patches that go into any of them
@@ -36,21 +37,24 @@ class JointDiffusion(LatentDiffusion):
         self.patches = {name: PATCHES[name] for name in self.patched}
 
     def _predict(self, latents: list[Tensor], timesteps: list[float], passes: list[Pass]) -> Tensor:
-        like = next(self.transformer.parameters())
-        call = Call([self._encoding(one.condition, one.room) for one in passes])
+        room, like = passes[0].room, next(self.transformer.parameters())
+        times = torch.tensor(timesteps, device=like.device)
+        call = Call([self._said(one.condition, room) for one in passes], times)
         for place, patch in enumerate(passes[0].patches):
             against = list(zip(*(one.patches[place].against for one in passes), strict=True))  # negative by negative
-            others = [[self._encoding(condition, passes[0].room) for condition, _ in column] for column in against]
+            others = [[self._said(condition, room) for condition, _ in column] for column in against]
             weights = torch.tensor([[weight for _, weight in column] for column in against], device=like.device)
             PATCHES[patch.name](**dict(patch.numbers)).join(call, others, weights)
-        read = [*call.own, *call.texts]
-        copies = len(read) // len(passes)
-        with joined(self.transformer, call) if passes[0].patches else nullcontext():
+        copies, pooled = len(call.read) // len(passes), [one.encoding.pooled for one in call.read]
+        with nullcontext() if call.untouched else joined(self.transformer, call):
             predicted = self._run(
                 torch.stack(latents * (copies if call.copied else 1)).to(like),
-                torch.tensor(timesteps * copies, device=like.device),
+                times.repeat(copies),
                 call.states(),
-                torch.stack([one.pooled for one in read if one.pooled is not None]),
+                torch.stack([one for one in pooled if one is not None]),
                 call.skipped,
             )
         return predicted[: len(passes)].float().cpu()
+
+    def _said(self, condition: Condition, room: int) -> Said:
+        return Said(self._encoding(condition, room), self._pictures(condition))

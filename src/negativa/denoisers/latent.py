@@ -13,9 +13,11 @@ from diffusers import AutoencoderKL
 from PIL import Image as pillow
 from torch import Tensor, nn
 
+from negativa.denoisers.adapters import Adapters
+from negativa.denoisers.patches.seeing import Picture
 from negativa.denoisers.reading import Reading
-from negativa.errors import InputError
-from negativa.plain.conditions import NothingKind
+from negativa.errors import InputError, nearest
+from negativa.plain.conditions import Condition, NothingKind, Shown
 from negativa.plain.images import Blank, Image
 from negativa.plain.passes import Pass
 
@@ -65,7 +67,7 @@ class LatentDiffusion(Reading):
         network: Any = self.network
         self.device, self.dtype = str(network.device), str(network.dtype).removeprefix("torch.")
         self.patches: Mapping[str, Any] = {}
-        self.adapters: Mapping[str, Any] = {}
+        self.adapters = Adapters(self.network)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.multiple = self.factor
         self.scaling = self.vae.config.scaling_factor, self.vae.config.shift_factor or 0.0
@@ -122,5 +124,16 @@ class LatentDiffusion(Reading):
     def lora(self, file: str) -> Any:
         raise InputError(f"lora: {file!r} was given with {self.name!r}; allowed: none, {self.family} reads none here")
 
+    @torch.inference_mode()
     def look_at(self, image: Image | Blank) -> None:
-        raise InputError(f"image: {image!r:.80} was given with {self.name!r}; allowed: none, {self.family} sees none here")
+        if image.adapter not in self.adapters:
+            names = nearest(image.adapter, self.adapters) if self.adapters else "allowed: one given with --adapter FILE"
+            raise InputError(f"image: the model {self.name!r} has no adapter {image.adapter!r}; {names}")
+        self.adapters.tokens(image)
+
+    def _pictures(self, condition: Condition) -> list[Picture]:
+        """The pictures of a condition as their adapters see them."""
+        return [
+            Picture(self.adapters[one.adapter], self.adapters.tokens(one), weight, isinstance(one, Blank))
+            for one, weight in (condition.pictures if isinstance(condition, Shown) else ())
+        ]

@@ -11,7 +11,6 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from negativa.denoisers.adapters import Adapters
 from negativa.denoisers.encoding import Encoding
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.loras import Acting, Lora, Loras
@@ -19,9 +18,7 @@ from negativa.denoisers.patches import PATCHES
 from negativa.denoisers.patches.places import Company, Patch, blocks_of, inside
 from negativa.denoisers.patches.plain import Plain
 from negativa.denoisers.patches.seeing import Picture, Read, Told
-from negativa.errors import InputError, nearest
 from negativa.plain.conditions import Condition, Shown
-from negativa.plain.images import Blank, Image
 from negativa.plain.passes import Pass
 
 
@@ -55,7 +52,6 @@ class UNetDiffusion(LatentDiffusion):
             name: patch for name, patch in PATCHES.items() if any(block.startswith(patch.where) for block in self._blocks)
         }
         self._read = Read()
-        self.adapters = Adapters(self.unet)
         self.loras = Loras({part: getattr(self, part) for part in self.networks if part != "vae"}, self.family)
 
     def _alike(self, one: Pass) -> Hashable:
@@ -133,19 +129,5 @@ class UNetDiffusion(LatentDiffusion):
             self.loras.add(name, pairs)
         return (*one.loras, *((name, 1.0) for name in brought))
 
-    def _pictures(self, condition: Condition) -> list[Picture]:
-        """The pictures of a condition as their adapters see them."""
-        return [
-            Picture(self.adapters[one.adapter], self.adapters.tokens(one), weight, isinstance(one, Blank))
-            for one, weight in (condition.pictures if isinstance(condition, Shown) else ())
-        ]
-
     def lora(self, file: str) -> Lora:
         return self.loras[file]
-
-    @torch.inference_mode()
-    def look_at(self, image: Image | Blank) -> None:
-        if image.adapter not in self.adapters:
-            names = nearest(image.adapter, self.adapters) if self.adapters else "allowed: one given with --adapter FILE"
-            raise InputError(f"image: the model {self.name!r} has no adapter {image.adapter!r}; {names}")
-        self.adapters.tokens(image)

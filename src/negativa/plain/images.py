@@ -33,7 +33,7 @@ HELD: Final = "data:image/png;base64,"  # begins the source of a picture that wa
 DEEP: Final = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of 16 bits
 #: What stands where an adapter reads a picture and a pass has none.
 NO_IMAGES: Final = {
-    "trained": "what the adapter was trained with: zeros in the place of an embedding, a picture of the mean colour for Plus",
+    "trained": "what the adapter was trained with: zeros for what is seen, the mean colour for Plus, a black picture for Flux",
     "zeros": "zeros in the place of what the image encoder says",
     "gray": "a picture of the mean colour of all pictures",
     "black": "a black picture",

@@ -32,6 +32,15 @@ class Adapter:
     width: int
     lora: Mapping[nn.Module, tuple[Tensor, Tensor]]
 
+    @property
+    def trained(self) -> str:
+        """What stood for no image when it was trained, of `NO_IMAGES`."""
+        return "gray" if self.kind in ("plus", "full") else "zeros"
+
+    def tokens(self, seen: Tensor) -> Tensor:
+        """What a picture is to the layers, (tokens, width), of what is seen in it, (1, ...)."""
+        return self.projection(seen)[0]
+
 
 def fit(name: str, checkpoint: Checkpoint, unet: UNet2DConditionModel) -> Adapter:
     """The adapter on the U-Net's device, in its precision. Raises `InputError` if it was made for another family."""

@@ -1,4 +1,4 @@
-"""The image encoder: CLIP's vision tower, and what it says of pictures and of none."""
+"""The image encoder: the vision tower of CLIP, or SigLIP's, and what it says of pictures and of none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image as pillow
 from torch import Tensor
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, SiglipVisionConfig, SiglipVisionModel
 
 from negativa.denoisers.adapters.files import Kind
 from negativa.errors import InputError, nearest
@@ -25,30 +25,32 @@ PICKLE: Final = "pytorch_model.bin"
 
 
 class Encoder:
-    """The vision tower of a folder, with the processor beside it or else CLIP's own.
+    """The vision tower of a folder for adapters of a kind, with the processor beside it or else CLIP's or SigLIP's own.
 
     Raises `InputError` if there is none, or it cannot be read.
     """
 
-    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, folder: Path, kind: Kind, device: torch.device, dtype: torch.dtype) -> None:
         self.folder = folder
         if not any(folder.glob("*.safetensors")):
             has = "only a pickle, which can run code when it is read" if (folder / PICKLE).exists() else "no weights"
             raise InputError(f"image encoder: {str(folder)!r} has {has}; allowed: a folder with config.json and .safetensors")
         try:
             with quiet():
-                from transformers import CLIPImageProcessor  # says that it is here without torchvision
+                from transformers import CLIPImageProcessor, SiglipImageProcessor  # say that they are here without torchvision
 
-                model, found = CLIPVisionModelWithProjection.from_pretrained(
-                    folder, dtype=dtype, use_safetensors=True, output_loading_info=True
-                )
+                tower = SiglipVisionModel if kind == "timed" else CLIPVisionModelWithProjection
+                model, found = tower.from_pretrained(folder, dtype=dtype, use_safetensors=True, output_loading_info=True)
                 if found["missing_keys"]:
-                    raise ValueError("it is no vision tower with a projection")  # transformers would draw their weights by lot
+                    raise ValueError("it is no vision tower of that kind")  # transformers would draw their weights by lot
                 size = model.config.image_size
-                own = (folder / "preprocessor_config.json").is_file()
-                self._processor = (
-                    CLIPImageProcessor.from_pretrained(folder) if own else CLIPImageProcessor(size=size, crop_size=size)
+                processor, sizes = (
+                    (SiglipImageProcessor, {"size": {"height": size, "width": size}})
+                    if kind == "timed"
+                    else (CLIPImageProcessor, {"size": size, "crop_size": size})
                 )
+                own = (folder / "preprocessor_config.json").is_file()
+                self._processor = processor.from_pretrained(folder) if own else processor(**sizes)
         except Exception as error:  # a damaged file comes out of three libraries
             raise InputError(f"image encoder: {str(folder)!r} could not be read: {error!s:.200}") from error
         self._model = model.to(device).eval().requires_grad_(False)
@@ -58,9 +60,10 @@ class Encoder:
         return self._seen(self._processor(picture, return_tensors="pt").pixel_values, kind)
 
     def blank(self, no_image: str, kind: Kind) -> Tensor:
-        """What it reads where there is no picture: a kind of `NO_IMAGES`, or a folder's mean. Raises `InputError`."""
-        if no_image == "trained":
-            no_image = "zeros" if kind == "base" else "gray"
+        """What it reads where there is no picture: a kind of `NO_IMAGES` but "trained", or a folder's mean.
+
+        Raises `InputError`.
+        """
         match no_image:
             case "zeros":
                 return torch.zeros_like(self._seen(self._gray, kind))
@@ -88,7 +91,7 @@ class Encoder:
 
 
 @torch.no_grad()
-def features_of(vision: CLIPVisionModelWithProjection, pixels: Tensor, kind: Kind) -> Tensor:
+def features_of(vision: CLIPVisionModelWithProjection | SiglipVisionModel, pixels: Tensor, kind: Kind) -> Tensor:
     """What an adapter is shown of pictures (n, 3, height, width): their embeddings (base), or the last states but one."""
     seen = vision(pixels.to(vision.device, vision.dtype), output_hidden_states=kind != "base")
     return seen.image_embeds if kind == "base" else seen.hidden_states[-2]
@@ -100,7 +103,7 @@ def width_of(folder: Path, kind: Kind) -> int | None:
         return None
     try:
         with quiet():
-            config = CLIPVisionConfig.from_pretrained(folder)
+            config = (SiglipVisionConfig if kind == "timed" else CLIPVisionConfig).from_pretrained(folder)
     except Exception as error:  # whatever transformers says of a damaged file
         raise InputError(f"image encoder: the config.json of {str(folder)!r} could not be read") from error
     return config.projection_dim if kind == "base" else config.hidden_size

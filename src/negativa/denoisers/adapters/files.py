@@ -16,14 +16,17 @@ from negativa.denoisers import archives
 from negativa.denoisers.files import load
 from negativa.errors import InputError
 
-Kind = Literal["base", "plus", "full", "face"]
+Kind = Literal["base", "plus", "full", "face", "timed"]
 LARGEST: Final = 2**32  # bytes; those of Stable Diffusion XL have a quarter
 READERS: Final[dict[str, Callable[[bytes], Any]]] = {
     ".safetensors": safetensors.torch.load,
     ".bin": lambda raw: archives.load(raw, LARGEST),
 }
 #: By the width of the text that its model reads.
-FAMILIES: Final = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
+FAMILIES: Final = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL", 4096: "Flux.1"}
+#: What the two tables of a file are called, and in XLabs' files.
+TABLES: Final = {"image_proj": ("image_proj", "ip_adapter_proj_model"), "ip_adapter": ("ip_adapter", "double_blocks")}
+RENAMED: Final = {f".processor.ip_adapter_double_stream_{part}_proj.": f".to_{part}_ip." for part in "kv"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +34,9 @@ class Checkpoint:
     """What an adapter's file says.
 
     `projection` makes tokens of what the image encoder says, `layers` are the keys and values by number of the layer. `kind`
-    says what is read: the embedding of a picture ("base"), all that is seen in it ("plus", "full"; Plus-Face among both), or
-    a face's embedding by another network ("face": FaceID).
-    `hash` has the first ten hexadecimal digits of the file's SHA-256.
+    says what is read: the embedding of a picture ("base"), all that is seen in it ("plus", "full"; Plus-Face among both; by
+    SigLIP, at the time of each step, "timed": those of Stable Diffusion 3), or a face's embedding by another network ("face":
+    FaceID). `hash` has the first ten hexadecimal digits of the file's SHA-256.
     """
 
     kind: Kind
@@ -45,12 +48,14 @@ class Checkpoint:
     @property
     def width(self) -> int:
         """The width of what is read."""
-        key = {"base": "proj.weight", "plus": "proj_in.weight", "full": "proj.0.weight", "face": "proj.0.weight"}[self.kind]
-        return self.projection[key].shape[1]
+        first = {"base": "proj", "plus": "proj_in", "timed": "proj_in", "full": "proj.0", "face": "proj.0"}[self.kind]
+        return self.projection[f"{first}.weight"].shape[1]
 
     @property
     def family(self) -> str:
         """The model family that it was made for."""
+        if self.kind == "timed":
+            return "Stable Diffusion 3"
         widths = {value.shape[-1] for key, value in self.layers.items() if key.endswith("to_k_ip.weight") and value.ndim}
         width = widths.pop() if len(widths) == 1 else 0
         return FAMILIES.get(width, f"a model whose texts have the width {width}" if width else "another kind of model")
@@ -76,13 +81,19 @@ def _part(data: Any, name: str) -> dict[str, Tensor]:
     if isinstance(data, Mapping) and isinstance(data.get(name), Mapping):
         found = {str(key): value for key, value in data[name].items() if isinstance(value, Tensor)}
     else:
-        values = data.items() if isinstance(data, Mapping) else ()
-        found = {str(key).removeprefix(f"{name}."): value for key, value in values if str(key).startswith(f"{name}.")}
+        split = [(*str(key).partition("."), value) for key, value in data.items()] if isinstance(data, Mapping) else []
+        found = {_renamed(key): value for table, _, key, value in split if table in TABLES[name]}
     if not found:
         raise InputError(f"is no adapter: it has no {name!r}; allowed: an IP-Adapter")
     if not all(value.is_floating_point() and value.isfinite().all() for value in found.values()):
         raise InputError(f"has values in {name!r} that are no finite numbers")
     return found
+
+
+def _renamed(key: str) -> str:
+    for theirs, ours in RENAMED.items():
+        key = key.replace(theirs, ours)
+    return key
 
 
 def _kind(projection: Mapping[str, Tensor]) -> Kind:
@@ -95,6 +106,8 @@ def _kind(projection: Mapping[str, Tensor]) -> Kind:
         raise InputError("is a FaceID Plus adapter, which reads a face twice; allowed: base, Plus, full-face, FaceID")
     if {"norm.weight", "proj.0.weight", "proj.2.weight"} <= projection.keys():
         return "face"
+    if {"latents", "proj_in.weight", "time_embedding.linear_1.weight"} <= projection.keys():
+        return "timed"
     if {"latents", "proj_in.weight", "proj_out.weight"} <= projection.keys():
         return "plus"
     raise InputError(f"has an unknown 'image_proj' of {len(projection)} values; allowed: base, Plus, full-face, FaceID")

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import FluxTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel
 from torch import Tensor
 
 from negativa.denoisers.adapters.adapter import Adapter, fit
 from negativa.denoisers.adapters.encoder import Encoder, width_of
 from negativa.denoisers.adapters.files import Checkpoint, Kind, read
+from negativa.denoisers.adapters.joint import JointAdapter, fit_joint
 from negativa.denoisers.kept import Kept, bytes_of
 from negativa.errors import InputError
 from negativa.plain.images import Blank, Image
 
+Network = UNet2DConditionModel | SD3Transformer2DModel | FluxTransformer2DModel
 Place = str | os.PathLike[str]
 Given = Place | Mapping[str, Place] | Sequence[Place]
 OWN: Final = "ip_adapter"  # where a model's folder keeps its own
@@ -26,22 +28,23 @@ INSIDE: Final = ("image_encoder", "clip")  # of a model's folder
 KEPT: Final = 2**28  # bytes of pictures' tokens that are kept
 
 
-class Adapters(Mapping[str, Adapter]):
+class Adapters(Mapping[str, Any]):
     """Those that are `given`, by name or as a list, and those in the model's `folder` under their files' names.
 
-    One of a list goes by its file's name without the ending, and the first of a kind by its kind too: "base", "plus", "full" or
-    "face". `image_encoder` is a folder; without it the usual places are searched. Files that are given are read at once.
+    One of a list goes by its file's name without the ending, and the first of a kind by its kind too: "base", "plus",
+    "full", "face", or "base" again for the one of Stable Diffusion 3. `image_encoder` is a folder; without it the usual
+    places are searched. Files that are given are read at once.
     Raises `InputError` for a file that is no adapter.
     """
 
     def __init__(
         self,
-        unet: UNet2DConditionModel,
+        network: Network,
         given: Given = (),
         folder: Path | None = None,
         image_encoder: Place | None = None,
     ) -> None:
-        self._unet, self._folder = unet, folder
+        self._network, self._folder = network, folder
         self._encoder = None if image_encoder is None else Path(image_encoder)
         self._sources: dict[str, Path | Checkpoint] = {}
         several = [given] if isinstance(given, str | os.PathLike) else given
@@ -50,10 +53,10 @@ class Adapters(Mapping[str, Adapter]):
             checkpoint = read(path)
             self._sources[name or checkpoint.path.stem] = checkpoint
             if name is None:
-                self._sources.setdefault(checkpoint.kind, checkpoint)
+                self._sources.setdefault("base" if checkpoint.kind == "timed" else checkpoint.kind, checkpoint)
         for path in sorted((folder / OWN).glob("*.safetensors")) if folder else ():
             self._sources.setdefault(path.stem, path)
-        self._fitted: dict[str, Adapter] = {}
+        self._fitted: dict[str, Adapter | JointAdapter] = {}
         self._encoders: dict[Path, Encoder] = {}
         self._tokens = Kept[Tensor](KEPT, bytes_of)
 
@@ -66,10 +69,11 @@ class Adapters(Mapping[str, Adapter]):
     def __contains__(self, name: object) -> bool:
         return name in self._sources
 
-    def __getitem__(self, name: str) -> Adapter:
+    def __getitem__(self, name: str) -> Adapter | JointAdapter:
         """Raises `InputError` if its file is none for this model."""
         if name not in self._fitted:
-            self._fitted[name] = fit(name, self._checkpoint(name), self._unet)
+            fitting = fit if isinstance(self._network, UNet2DConditionModel) else fit_joint
+            self._fitted[name] = fitting(name, self._checkpoint(name), self._network)
         return self._fitted[name]
 
     def tokens(self, picture: Image | Blank) -> Tensor:
@@ -78,24 +82,26 @@ class Adapters(Mapping[str, Adapter]):
         def made() -> Tensor:
             adapter = self[picture.adapter]
             seen = self._face(picture, adapter) if adapter.kind == "face" else self._seen(picture, adapter)
-            return adapter.projection(seen)[0]
+            return adapter.tokens(seen)
 
         return self._tokens.get((picture.adapter, picture.kind if isinstance(picture, Blank) else picture.digest), made)
 
-    def _seen(self, picture: Image | Blank, adapter: Adapter) -> Tensor:
+    def _seen(self, picture: Image | Blank, adapter: Adapter | JointAdapter) -> Tensor:
         """What the image encoder says of a picture, or of none."""
         pixels = None if isinstance(picture, Blank) else picture.pixels()
         encoder = self._encoder_of(picture.adapter, adapter.kind)
-        return encoder.blank(picture.kind, adapter.kind) if pixels is None else encoder.features(pixels, adapter.kind)
+        if pixels is not None:
+            return encoder.features(pixels, adapter.kind)
+        return encoder.blank(adapter.trained if picture.kind == "trained" else picture.kind, adapter.kind)
 
-    def _face(self, face: Image | Blank, adapter: Adapter) -> Tensor:
+    def _face(self, face: Image | Blank, adapter: Adapter | JointAdapter) -> Tensor:
         """The embedding of a face, or of none, (1, width)."""
         if isinstance(face, Blank) and face.kind not in ("trained", "zeros"):
             raise InputError(f"no_image: {face.kind!r} was given; allowed with the face adapter {adapter.name!r}: zeros")
         numbers = torch.zeros(adapter.width) if isinstance(face, Blank) else torch.from_numpy(face.embedding())
         if len(numbers) != adapter.width:
             raise InputError(f"image: a face of {len(numbers)} numbers was given; {adapter.name!r} reads {adapter.width}")
-        return numbers[None].to(self._unet.device, self._unet.dtype)
+        return numbers[None].to(self._network.device, self._network.dtype)
 
     def _checkpoint(self, name: str) -> Checkpoint:
         source = self._sources[name]
@@ -121,5 +127,5 @@ class Adapters(Mapping[str, Adapter]):
             )
         place = fitting[0].resolve()
         if place not in self._encoders:
-            self._encoders[place] = Encoder(place, self._unet.device, self._unet.dtype)
+            self._encoders[place] = Encoder(place, kind, self._network.device, self._network.dtype)
         return self._encoders[place]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from diffusers import FluxTransformer2DModel, SD3Transformer2DModel
@@ -13,24 +13,34 @@ from torch import Tensor, nn
 
 from negativa.denoisers.encoding import Encoding
 from negativa.denoisers.patches.joint import Flipped, JointAttention
+from negativa.denoisers.patches.seeing import Picture
+from negativa.denoisers.patches.showing import joint_sights
 
 PERTURBED: Final = 13 / 24  # of the depth: the block that an example of diffusers perturbs
 
 Network = SD3Transformer2DModel | FluxTransformer2DModel
 
 
+class Said(NamedTuple):
+    """What is said of a text, and the pictures that are seen beside it."""
+
+    encoding: Encoding
+    pictures: Sequence[Picture] = ()
+
+
 @dataclass
 class Call:
     """A call of the network for pictures with a text of their `own` each, and what patches make of it before it is run.
 
-    `texts` are read too, by all pictures in turn: negative after negative, each by a copy of the picture if they are `copied`,
-    else as `steer` says. `flipped`: words at the end of the pictures' own texts, (rows, tokens, width), what multiplies their
-    values and what is added to their logits. `change` makes of the pictures, after every block, what they go on with. In one
-    block they may be `perturbed`, and some may be `skipped`.
+    `times` are those of the pictures, (rows,). `texts` are read too, by all pictures in turn: negative after negative, each
+    by a copy of the picture if they are `copied`, else as `steer` says. `flipped`: words at the end of the pictures' own
+    texts, (rows, tokens, width), what multiplies their values and what is added to their logits. `change` makes of the
+    pictures, after every block, what they go on with. In one block they may be `perturbed`, and some may be `skipped`.
     """
 
-    own: Sequence[Encoding]
-    texts: Sequence[Encoding] = ()
+    own: Sequence[Said]
+    times: Tensor
+    texts: Sequence[Said] = ()
     copied: bool = False
     steer: Callable[[Tensor, Tensor], Tensor] | None = None
     flipped: tuple[Tensor, Tensor, Tensor] | None = None
@@ -38,9 +48,20 @@ class Call:
     perturbed: bool = False
     skipped: bool = False
 
+    @property
+    def read(self) -> list[Said]:
+        """All that is read, the pictures' own texts first: a row of the network each."""
+        return [*self.own, *self.texts]
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the network is run as it is."""
+        nothing = (self.texts, self.flipped, self.change, self.perturbed, self.skipped)
+        return not any(nothing) and not any(one.pictures for one in self.own)
+
     def states(self) -> Tensor:
-        """All that is read, (rows, tokens, width)."""
-        states = torch.stack([one.states for one in (*self.own, *self.texts)])
+        """What is read, (rows, tokens, width)."""
+        states = torch.stack([one.encoding.states for one in self.read])
         return torch.cat([states, self._filled(self.flipped[0], 0)], 1) if self.flipped else states
 
     def attention(self) -> JointAttention:
@@ -48,7 +69,8 @@ class Call:
         flipped = self.flipped and Flipped(self._filled(self.flipped[1], 0), self._filled(self.flipped[2], -torch.inf))
         words = flipped.bias.shape[1] if flipped else 0
         texts = 1 if self.copied else 1 + len(self.texts) // len(self.own)
-        return JointAttention(len(self.own[0].states) + words, texts, self.steer, flipped)
+        sights = joint_sights([one.pictures for one in self.read], self.times.repeat(len(self.read) // len(self.own)))
+        return JointAttention(len(self.own[0].encoding.states) + words, texts, self.steer, flipped, sights)
 
     def _filled(self, tokens: Tensor, value: float) -> Tensor:
         """For the rows of the further texts too, which have none of these tokens."""

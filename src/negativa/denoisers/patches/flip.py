@@ -20,9 +20,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from negativa.denoisers.encoding import Encoding
 from negativa.denoisers.patches.attention import attend, project
-from negativa.denoisers.patches.call import Call
+from negativa.denoisers.patches.call import Call, Said
 from negativa.denoisers.patches.places import Company, Place
 from negativa.denoisers.patches.seeing import Picture, seeing, sights
 
@@ -36,7 +35,7 @@ class Flip:
     where: ClassVar[str] = ""
 
     def change(self, company: Company) -> Callable[..., Tensor]:
-        seen = sights(self._turned(company))
+        seen = sights(self._turned(company.pictures, company.shown, company.weights))
         words, factor, bias = self.words(company.words, company.weights.T)
 
         def processor(attn: Attention, hidden_states: Tensor) -> Tensor:
@@ -53,8 +52,11 @@ class Flip:
 
         return processor
 
-    def join(self, call: Call, others: Sequence[Sequence[Encoding]], weights: Tensor) -> None:
-        call.flipped = self.words([[one.words for one in row] for row in zip(*others, strict=True)], weights.T)
+    def join(self, call: Call, others: Sequence[Sequence[Said]], weights: Tensor) -> None:
+        call.flipped = self.words([[one.encoding.words for one in row] for row in zip(*others, strict=True)], weights.T)
+        shown = [[one.pictures for one in column] for column in others]
+        seen = self._turned([one.pictures for one in call.own], shown, weights)
+        call.own = [one._replace(pictures=pictures) for one, pictures in zip(call.own, seen, strict=True)]
 
     def words(self, said: Sequence[Sequence[Tensor]], weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For each row what is said of the words of every negative, filled up to the longest: (rows, tokens, width).
@@ -70,10 +72,12 @@ class Flip:
         factor = -self.strength * pad_sequence(shares, batch_first=True)[..., None]
         return pad_sequence(rows, batch_first=True), factor, pad_sequence(offsets, batch_first=True, padding_value=-torch.inf)
 
-    def _turned(self, company: Company) -> list[list[Picture]]:
+    def _turned(
+        self, own: Sequence[Sequence[Picture]], others: Sequence[Sequence[Sequence[Picture]]], weights: Tensor
+    ) -> list[list[Picture]]:
         """What each row sees, with the pictures of the negatives turned around."""
-        rows = [list(row) for row in company.pictures]
-        for shown, weights in zip(company.shown, company.weights, strict=bool(company.shown)):
-            for row, pictures, weight in zip(rows, shown, weights.tolist(), strict=False):  # references follow the rows
+        rows = [list(row) for row in own]
+        for shown, column in zip(others, weights, strict=bool(others)):
+            for row, pictures, weight in zip(rows, shown, column.tolist(), strict=False):  # references follow the rows
                 row += [replace(p, sign=-self.strength * weight, offset=-self.offset) for p in pictures if not p.blank]
         return rows

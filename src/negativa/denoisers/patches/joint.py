@@ -23,6 +23,7 @@ from diffusers.models.embeddings import apply_rotary_emb
 from torch import Tensor
 
 from negativa.denoisers.patches.attention import attend, project
+from negativa.denoisers.patches.showing import JointSight
 
 Turns = tuple[Tensor, Tensor] | None  # cosines and sines of a token's place, (tokens, width of a head) each
 
@@ -52,13 +53,15 @@ class JointAttention:
 
     `tokens` are those of a text, and of `flipped`. Each picture has so many `texts`, its own first: the rows are those of all
     pictures, text after text. `steer` makes of what they read, (rows, positions, width), and of what they read with their other
-    texts, (texts, rows, positions, width), what they go on with.
+    texts, (texts, rows, positions, width), what they go on with. `sights` are the pictures that rows see; where there is one
+    stream they see none.
     """
 
     tokens: int
     texts: int = 1
     steer: Callable[[Tensor, Tensor], Tensor] | None = None
     flipped: Flipped | None = None
+    sights: Sequence[JointSight] = ()
     perturbed: bool = False
 
     def __call__(
@@ -68,21 +71,31 @@ class JointAttention:
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         image_rotary_emb: Turns = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        own = attn.to_q, attn.to_k, attn.to_v, attn.norm_q, attn.norm_k
+    ) -> Tensor | tuple[Tensor, ...]:
+        norms, raw = (attn.norm_q, attn.norm_k), _raw(attn, hidden_states, (attn.to_q, attn.to_k, attn.to_v))
         if encoder_hidden_states is None:
-            both = _asking(attn, hidden_states, own, image_rotary_emb)
+            both = _asking(raw, norms, image_rotary_emb)
             told, seen = self._read(attn, both.cut(0, self.tokens), both.cut(self.tokens))
-            return torch.cat([told, seen], 1)
-        added = attn.add_q_proj, attn.add_k_proj, attn.add_v_proj, attn.norm_added_q, attn.norm_added_k
+            return torch.cat([told, self._steered(seen)], 1)
         ours, theirs = _turns(image_rotary_emb, self.tokens)
-        picture = _asking(attn, hidden_states, own, theirs)
-        whole = Asking(*(one.repeat(self.texts, 1, 1) for one in picture))
-        told, seen = self._read(attn, _asking(attn, encoder_hidden_states, added, ours), whole)
-        return project(attn, seen[: len(hidden_states)]), told if attn.context_pre_only else attn.to_add_out(told)
+        added = _raw(attn, encoder_hidden_states, (attn.add_q_proj, attn.add_k_proj, attn.add_v_proj))
+        text = _asking(added, (attn.norm_added_q, attn.norm_added_k), ours)
+        picture = Asking(*(one.repeat(self.texts, 1, 1) for one in _asking(raw, norms, theirs)))
+        told, seen = self._read(attn, text, picture)
+        told = told if attn.context_pre_only else attn.to_add_out(told)
+        late = [one for one in self.sights if not one.adapter.timed]  # what they show is added after the block
+        for one in self.sights if not late else ():
+            seen = seen.index_add(0, one.sight.rows, one(attn, raw))
+        out = project(attn, self._steered(seen)[: len(hidden_states)]), told
+        if not late:
+            return out
+        shown = torch.zeros_like(seen)
+        for one in late:
+            shown = shown.index_add(0, one.sight.rows, one(attn, raw))
+        return *out, self._steered(shown)[: len(hidden_states)]
 
     def _read(self, attn: Any, text: Asking, picture: Asking) -> tuple[Tensor, Tensor]:
-        """Z of the texts, and of the pictures as they go on."""
+        """Z of the texts, and of the pictures."""
         end = self.tokens - (self.flipped.bias.shape[1] if self.flipped else 0)
         text, words = text.cut(0, end), text.cut(end)
         k, v = (torch.cat(pair, 1) for pair in zip(text[1:], picture[1:], strict=True))
@@ -94,17 +107,24 @@ class JointAttention:
             shape = len(k), bias.shape[1], -1
             bias = torch.cat([bias.expand(shape), self.flipped.bias[:, None].expand(shape)], 2)
             k, v = torch.cat([k, words.k], 1), torch.cat([v, words.v * self.flipped.factor.to(v.dtype)], 1)
-        seen = attend(attn, picture.q, k, v, bias)
-        if self.steer:
-            z, *others = seen.float().unflatten(0, (self.texts, -1))
-            seen = self.steer(z, torch.stack(others)).to(seen.dtype).repeat(self.texts, 1, 1)
-        return told, seen
+        return told, attend(attn, picture.q, k, v, bias)
+
+    def _steered(self, seen: Tensor) -> Tensor:
+        """What the pictures go on with, the same in all rows of one."""
+        if self.steer is None:
+            return seen
+        z, *others = seen.float().unflatten(0, (self.texts, -1))
+        return self.steer(z, torch.stack(others)).to(seen.dtype).repeat(self.texts, 1, 1)
 
 
-def _asking(attn: Any, tokens: Tensor, layers: Sequence[Any], turns: Turns) -> Asking:
-    """Of tokens through the projections to queries, keys and values, and the norms of the first two."""
-    q, k, v = (layer(tokens).unflatten(-1, (attn.heads, -1)).transpose(1, 2) for layer in layers[:3])  # rows, heads, n, d
-    q, k = (one if norm is None else norm(one) for one, norm in zip((q, k), layers[3:], strict=True))
+def _raw(attn: Any, tokens: Tensor, layers: Sequence[Any]) -> list[Tensor]:
+    """Queries, keys and values of tokens, (rows, heads, tokens, width of a head) each."""
+    return [layer(tokens).unflatten(-1, (attn.heads, -1)).transpose(1, 2) for layer in layers]
+
+
+def _asking(raw: Sequence[Tensor], norms: Sequence[Any], turns: Turns) -> Asking:
+    q, k, v = raw
+    q, k = (one if norm is None else norm(one) for one, norm in zip((q, k), norms, strict=True))
     if turns:
         q, k = (apply_rotary_emb(one, turns) for one in (q, k))
     return Asking(*(one.transpose(1, 2).flatten(2) for one in (q, k, v)))

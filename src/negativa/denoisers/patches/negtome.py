@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from negativa.denoisers.encoding import Encoding
-from negativa.denoisers.patches.call import Call
+from negativa.denoisers.patches.call import Call, Said
 from negativa.denoisers.patches.places import Company, Place
 
 
@@ -33,7 +32,7 @@ class Merged:
     def change(self, company: Company) -> Callable[..., Tensor]:
         return lambda given, out: self._moved(out, company.weights)
 
-    def join(self, call: Call, others: Sequence[Sequence[Encoding]], weights: Tensor) -> None:
+    def join(self, call: Call, others: Sequence[Sequence[Said]], weights: Tensor) -> None:
         call.texts, call.copied = [one for column in others for one in column], True
         call.change = partial(self._moved, weights=weights)
 

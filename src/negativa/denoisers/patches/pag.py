@@ -14,9 +14,8 @@ from typing import ClassVar
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
-from negativa.denoisers.encoding import Encoding
 from negativa.denoisers.patches.attention import project
-from negativa.denoisers.patches.call import Call
+from negativa.denoisers.patches.call import Call, Said
 from negativa.denoisers.patches.places import Company, Place
 
 
@@ -31,5 +30,5 @@ class Perturbed:
 
         return processor
 
-    def join(self, call: Call, others: Sequence[Sequence[Encoding]], weights: Tensor) -> None:
+    def join(self, call: Call, others: Sequence[Sequence[Said]], weights: Tensor) -> None:
         call.perturbed = True

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import pad_sequence
 
-from negativa.denoisers.adapters.adapter import Adapter
+from negativa.denoisers.adapters import Adapter, JointAdapter
 from negativa.denoisers.kept import Kept, bytes_of
 from negativa.denoisers.patches.attention import attend
 
@@ -67,7 +67,7 @@ class Picture:
     `sign` multiplies its values (s), `offset` is added to its logits.
     """
 
-    adapter: Adapter
+    adapter: Adapter | JointAdapter
     tokens: Tensor
     weight: float
     blank: bool = False
@@ -82,7 +82,7 @@ class Sight:
     `tokens` (rows, tokens, width), `weights` (rows, 1, 1) are w_a; `bias`, `signs` (rows, tokens), None if they do nothing.
     """
 
-    adapter: Adapter
+    adapter: Adapter | JointAdapter
     rows: Tensor
     tokens: Tensor
     weights: Tensor

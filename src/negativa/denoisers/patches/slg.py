@@ -12,8 +12,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from negativa.denoisers.encoding import Encoding
-from negativa.denoisers.patches.call import Call
+from negativa.denoisers.patches.call import Call, Said
 from negativa.denoisers.patches.places import Company, Place
 
 
@@ -25,5 +24,5 @@ class Skipped:
     def change(self, company: Company) -> Callable[..., Tensor]:
         return lambda given, out: given
 
-    def join(self, call: Call, others: Sequence[Sequence[Encoding]], weights: Tensor) -> None:
+    def join(self, call: Call, others: Sequence[Sequence[Said]], weights: Tensor) -> None:
         call.skipped = True

@@ -12,9 +12,8 @@ import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
-from negativa.denoisers.encoding import Encoding
 from negativa.denoisers.patches.attention import project
-from negativa.denoisers.patches.call import Call
+from negativa.denoisers.patches.call import Call, Said
 from negativa.denoisers.patches.places import Company, Place
 from negativa.denoisers.patches.seeing import outcome, sights
 
@@ -45,6 +44,6 @@ class Steering(ABC):
 
         return processor
 
-    def join(self, call: Call, others: Sequence[Sequence[Encoding]], weights: Tensor) -> None:
+    def join(self, call: Call, others: Sequence[Sequence[Said]], weights: Tensor) -> None:
         call.texts = [one for column in others for one in column]
         call.steer = partial(self.steer, weights=weights[:, :, None, None])
