@@ -58,7 +58,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return negativa.load(str(folder)), pipeline
 
 
-def drawn(pipeline: FluxPipeline, recipe: Recipe) -> Tensor:
+def drawn(pipeline: FluxPipeline, recipe: Recipe, **more) -> Tensor:
     width, height = recipe.width or 0, recipe.height or 0
     packed = pipeline(
         recipe.prompt,
@@ -69,6 +69,7 @@ def drawn(pipeline: FluxPipeline, recipe: Recipe) -> Tensor:
         output_type="latent",
         width=width,
         height=height,
+        **more,
     ).images
     return FluxPipeline._unpack_latents(packed, height, width, pipeline.vae_scale_factor)[0]
 
@@ -87,6 +88,30 @@ class TestParity:
         together = {one.index: one.latents for one in studio.generate_many(recipes)}
         for index, recipe in enumerate(recipes):
             same(together[index], drawn(pipeline, recipe))
+
+
+class TestDistilledScale:
+    def test_latents_equal_the_pipelines(self, pair) -> None:
+        studio, pipeline = pair
+        if studio.denoiser.distilled_scale is None:
+            with pytest.raises(InputError, match=r"distilled_scale: 2 was given; allowed: none, .* was not distilled"):
+                studio.generate(BASE.replace(distilled_scale=2.0))
+            return
+        recipes = [BASE.replace(negative="hat", distilled_scale=given) for given in (2.0, 0.0, None, 3.5)]
+        together = {one.index: one.latents for one in studio.generate_many(recipes)}
+        for index, recipe in enumerate(recipes):
+            told = 3.5 if recipe.distilled_scale is None else recipe.distilled_scale
+            same(together[index], drawn(pipeline, recipe, guidance_scale=told))
+        assert torch.equal(together[2], together[3]) and not torch.equal(together[0], together[1])
+
+    def test_picture_files_say_it_as_others_do(self, pair, tmp_path: Path) -> None:
+        studio = pair[0]
+        made = studio.generate(BASE)
+        made.save(tmp_path / "x.png")
+        read = negativa.read(tmp_path / "x.png")
+        told = studio.denoiser.distilled_scale
+        assert read.recipe.distilled_scale == told and read.infotext.recipe().distilled_scale == told
+        assert read.infotext.settings.get("Distilled CFG Scale") == (None if told is None else "3.5")
 
 
 class TestRecipes:

@@ -224,6 +224,15 @@ class TestActing:
         assert alike == {"trained", trained}
 
 
+@pytest.mark.parametrize("rule", ["cfg", *ATTENDED])
+def test_in_half_precision(studio, adapters: Path, rule: str) -> None:
+    file = adapters / ("flux/ip_adapter.safetensors" if "Flux" in studio.denoiser.family else "sd3/ip-adapter.bin")
+    half = negativa.load(studio.denoiser.name, dtype="bfloat16", adapters={"base": file})
+    negatives = ("hat", Negative(Image(OTHER), keep=Image(SHOWN)))
+    made = half.generate(BASE.replace(rule=rule, negative=negatives, images=Image(SHOWN, weight=0.5), steps=2))
+    assert made.latents.isfinite().all()
+
+
 class TestRefusals:
     def test_adapters_of_another_family(self, sd3, flux, adapters: Path, pipeline, tmp_path: Path) -> None:
         theirs, ours = adapters / "flux" / "ip_adapter.safetensors", adapters / "sd3" / "ip-adapter.bin"

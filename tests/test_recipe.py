@@ -56,6 +56,12 @@ def test_hash_is_the_same_in_another_process() -> None:
     assert other.stdout.strip() == recipe.hash
 
 
+def test_recipes_that_leave_later_fields_open_keep_the_hash_they_had() -> None:
+    assert Recipe("a house", ["lawn", Negative("snow", 0.5)], seed=3).hash == "6f19e728c09360cb"
+    assert Recipe(distilled_scale=3.5).hash != Recipe().hash
+    assert Recipe.from_json(Recipe(distilled_scale=3.5).to_json()).distilled_scale == 3.5
+
+
 def test_knobs_have_no_order() -> None:
     one, other = Recipe(knobs={"b": 1, "a": 2}), Recipe(knobs=[("a", 2.0), ("b", 1.0)])
     assert one == other and one.hash == other.hash and one.to_dict()["knobs"] == {"a": 2.0, "b": 1.0}

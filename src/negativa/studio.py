@@ -121,7 +121,7 @@ class Studio:
                 yield made
 
     def complete(self, recipe: Recipe) -> Recipe:
-        """The recipe with this model's name, scale, nothing, sampler and size where it leaves them open.
+        """The recipe with this model's name, scales, nothing, sampler and size where it leaves them open.
 
         Raises `InputError` for a rule, sampler, model or size that this studio does not have.
         """
@@ -132,7 +132,10 @@ class Studio:
         mine, multiple = self.denoiser, self.denoiser.multiple
         scale = mine.scale if rules.has_scale(recipe) else None
         own = {"model": mine.name, "scale": scale, "nothing": mine.nothing, "width": mine.size, "height": mine.size}
-        own |= {"emphasis": EMPHASIS[recipe.syntax], "sampler": self._sampler(recipe)}
+        own |= {"emphasis": EMPHASIS[recipe.syntax], "sampler": self._sampler(recipe), "distilled_scale": mine.distilled_scale}
+        if recipe.distilled_scale is not None and mine.distilled_scale is None:
+            given = f"{recipe.distilled_scale:g} was given"
+            raise InputError(f"distilled_scale: {given}; allowed: none, {mine.name!r} was not distilled from guidance")
         recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
         self._check_steps(recipe.sampler or USUAL, recipe.steps, recipe.width, recipe.height)
         with self.engine.alone:

@@ -26,6 +26,7 @@ class Denoiser(Protocol):
     multiple: int  # of pixels, which width and height have to be
     size: int  # width and height the model was trained for, pixels
     scale: float  # of guidance, where a recipe leaves it open
+    distilled_scale: float | None  # what it is told of guidance, where a recipe leaves it open; None if it is told none
     nothing: NothingKind  # what stands where no text is, where a recipe leaves it open
     scheduler: Mapping[str, Any]  # configuration of its noise schedule, see `schedule`
     patches: Mapping[str, Any]  # those that it can carry out by name; each has a `place`, and a pass one patch a place

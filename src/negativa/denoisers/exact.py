@@ -51,6 +51,7 @@ class Exact:
         self.hash, self.device, self.dtype = self.mixture.hash, "cpu", "float64"
         self.factor, self.multiple, self.size, self.scale, self.scaling = SIDE, SIDE, SIDE, 2.0, (1.0, 0.0)
         self.nothing: NothingKind = "empty"
+        self.distilled_scale = None
         self.patches: Mapping[str, Any] = {}
         self.adapters: Mapping[str, Any] = {}
         self._flow = self.prediction == "flow_prediction"

@@ -84,6 +84,7 @@ class Flux(JointDiffusion):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.multiple = self.factor * PATCH
+        self.distilled_scale = GUIDANCE if self.transformer.config.guidance_embeds else None
 
     def read_by(self) -> FluxTexts:
         return FluxTexts(ClipTexts(self.tokenizer, self.text_encoder), T5Texts(self.tokenizer_2, self.text_encoder_2, LENGTH))
@@ -96,10 +97,11 @@ class Flux(JointDiffusion):
             found["shift"] = math.exp(low + (high - low) * (patches - least) / (most - least))
         return found
 
-    def _run(self, latents: Tensor, timesteps: Tensor, states: Tensor, pooled: Tensor, skipped: bool) -> Tensor:
+    def _run(
+        self, latents: Tensor, timesteps: Tensor, states: Tensor, pooled: Tensor, guidance: Tensor | None, skipped: bool
+    ) -> Tensor:
         height, width = (side // PATCH for side in latents.shape[2:])
         rows = latents.unflatten(-1, (width, PATCH)).unflatten(-3, (height, PATCH))  # n c h p w p
-        guidance = torch.full_like(timesteps, GUIDANCE) if self.transformer.config.guidance_embeds else None
         predicted = self.transformer(
             hidden_states=rows.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2),
             timestep=timesteps / 1000,

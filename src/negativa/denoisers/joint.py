@@ -29,7 +29,9 @@ class JointDiffusion(LatentDiffusion):
     transformer: Network
 
     @abstractmethod
-    def _run(self, latents: Tensor, timesteps: Tensor, states: Tensor, pooled: Tensor, skipped: bool) -> Tensor:
+    def _run(
+        self, latents: Tensor, timesteps: Tensor, states: Tensor, pooled: Tensor, guidance: Tensor | None, skipped: bool
+    ) -> Tensor:
         """The transformer's predictions; there may be fewer rows of `latents` than of all else."""
 
     def __post_init__(self) -> None:
@@ -45,6 +47,7 @@ class JointDiffusion(LatentDiffusion):
             others = [[self._said(condition, room) for condition, _ in column] for column in against]
             weights = torch.tensor([[weight for _, weight in column] for column in against], device=like.device)
             PATCHES[patch.name](**dict(patch.numbers)).join(call, others, weights)
+        told = [self.distilled_scale if one.distilled_scale is None else one.distilled_scale for one in passes]
         copies, pooled = len(call.read) // len(passes), [one.encoding.pooled for one in call.read]
         with nullcontext() if call.untouched else joined(self.transformer, call):
             predicted = self._run(
@@ -52,6 +55,7 @@ class JointDiffusion(LatentDiffusion):
                 times.repeat(copies),
                 call.states(),
                 torch.stack([one for one in pooled if one is not None]),
+                None if self.distilled_scale is None else torch.tensor(told * copies, device=like.device),
                 call.skipped,
             )
         return predicted[: len(passes)].float().cpu()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 import torch
@@ -41,6 +41,7 @@ class LatentDiffusion(Reading):
     tokenizers: ClassVar[Mapping[str, type]]
     optional: ClassVar[frozenset[str]] = frozenset()
     denoising: ClassVar[str]
+    distilled_scale: float | None = field(default=None, init=False)
 
     name: str
     hash: str

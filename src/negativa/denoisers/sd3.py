@@ -114,7 +114,9 @@ class StableDiffusion3(JointDiffusion):
         third = T5Texts(self.tokenizer_3, self.text_encoder_3, LENGTH) if self.tokenizer_3 and self.text_encoder_3 else None
         return TripleTexts(first, second, third, self.transformer.config.joint_attention_dim)
 
-    def _run(self, latents: Tensor, timesteps: Tensor, states: Tensor, pooled: Tensor, skipped: bool) -> Tensor:
+    def _run(
+        self, latents: Tensor, timesteps: Tensor, states: Tensor, pooled: Tensor, guidance: Tensor | None, skipped: bool
+    ) -> Tensor:
         return self.transformer(
             hidden_states=latents,
             timestep=timesteps,

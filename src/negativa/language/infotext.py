@@ -25,7 +25,14 @@ from negativa.plain.samplers import SAMPLERS, USUAL
 MARK: Final = "Negative prompt:"
 PAIR: Final = re.compile(r'\s*(\w[\w \-/]{1,60}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 LEAST_PAIRS: Final = 3
-SETTINGS: Final = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Emphasis"}
+SETTINGS: Final = {"Steps", "Sampler", "Schedule type", "CFG scale", "Distilled CFG Scale", "Seed", "Size", "Emphasis"}
+#: Numbers, and what they are called in such a text.
+NUMBERS: Final = (
+    ("steps", "Steps", int),
+    ("scale", "CFG scale", float),
+    ("distilled_scale", "Distilled CFG Scale", float),
+    ("seed", "Seed", int),
+)
 USED: Final = SETTINGS | {"RNG", "Version"}
 EMPHASES: Final = {"no-norm": "No norm"}  # what stands in such a text where it is not the usual
 
@@ -46,7 +53,7 @@ class Infotext:
         """
         known = self.settings
         values: dict[str, object] = {"prompt": self.prompt, "negative": self.negative}
-        for name, key, kind in (("steps", "Steps", int), ("scale", "CFG scale", float), ("seed", "Seed", int)):
+        for name, key, kind in NUMBERS:
             if key in known and name not in changes:
                 values[name] = _converted(kind, key, known[key])
         if size := re.fullmatch(r"(\d{1,5})x(\d{1,5})", known.get("Size", "")):
@@ -79,6 +86,7 @@ def write(receipt: Receipt) -> str:
         "Steps": recipe.steps,
         "Sampler": SAMPLERS[recipe.sampler or USUAL].label,
         "CFG scale": "" if recipe.scale is None else f"{recipe.scale:g}",
+        "Distilled CFG Scale": "" if recipe.distilled_scale is None else f"{recipe.distilled_scale:g}",
         "Seed": recipe.seed,
         "Size": f"{recipe.width}x{recipe.height}",
         "Model hash": receipt.model_hash,

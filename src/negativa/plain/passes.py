@@ -38,7 +38,8 @@ class Pass:
     """One run of the network: what it is conditioned on, what is changed inside, and the model's name if it is another.
 
     `room` is how many chunks its texts take: those of one recipe take equally many. `loras` are the LoRA files that change the
-    network, each with its weight, never 0.
+    network, each with its weight, never 0. `distilled_scale` is what the network is told of guidance, if it was distilled from
+    it.
     """
 
     condition: Condition
@@ -46,6 +47,7 @@ class Pass:
     model: str | None = None
     room: int = 1
     loras: tuple[tuple[str, float], ...] = ()
+    distilled_scale: float | None = None
 
     @property
     def rows(self) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from negativa.errors import InputError, nearest
 from negativa.plain import samplers, windows
@@ -17,6 +17,8 @@ from negativa.plain.knobs import KNOBS, number, one_of, text
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+
+LATER: Final = frozenset({"distilled_scale", "keep"})  # fields of recipes and negatives that came after there were recipes
 
 Knobs = Mapping[str, float] | Sequence[tuple[str, float]] | None
 Negatives: TypeAlias = "str | Negative | Image | Picture | Sequence[str | Negative | Image | Picture] | None"
@@ -35,7 +37,8 @@ class Recipe:
     "rescale", "interval:low=0.3:high=5". `window` (start, stop) bounds all negatives, on top of their own; "noun" and
     "adjective" are published ones. `nothing` says what stands where no text is given. `width` and `height` are pixels.
     `scale`, `sampler`, `nothing`, `width`, `height` and `model` may be None: the studio's model fills them in (`scale` for
-    rules that have one, `sampler` with one that the rule works with).
+    rules that have one, `sampler` with one that the rule works with), as it does `distilled_scale`, what a model that was
+    distilled from guidance (Flux) is told of the scale of that, if it is one.
     `weaker` is what rules like autoguidance move away from: another model by its name, folder, file or hub id, or this one
     with LoRAs, weighed as in `loras`, in the place of the recipe's own. Names of rules, knobs,
     wrappers and models are checked by the studio, which knows them. `syntax` says how weights and schedules are written in
@@ -66,6 +69,7 @@ class Recipe:
     no_image: str
     embeddings: tuple[str, ...]
     loras: tuple[tuple[str, float], ...]
+    distilled_scale: float | None
 
     def __init__(
         self,
@@ -90,6 +94,7 @@ class Recipe:
         no_image: str = "trained",
         embeddings: Paths = None,
         loras: Weighed = None,
+        distilled_scale: float | None = KNOBS["distilled_scale"].default,
     ) -> None:
         values: dict[str, Any] = {
             "prompt": text("prompt", prompt),
@@ -110,6 +115,7 @@ class Recipe:
             "loras": weighed(loras),
         }
         numbers = {"seed": seed, "steps": steps, "scale": scale, "width": width, "height": height}
+        numbers |= {"distilled_scale": distilled_scale}
         values |= {name: KNOBS[name].check(name, value) for name, value in numbers.items()}
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -120,8 +126,9 @@ class Recipe:
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, every field present."""
+        """Plain JSON values, every field present but those of `LATER` that are None: recipes keep the hash they had."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = {name: value for name, value in values.items() if value is not None or name not in LATER}
         values["negative"] = [_written(one) for one in self.negative]
         values["images"] = [one.to_dict() for one in self.images]
         values["knobs"] = dict(self.knobs)
@@ -226,6 +233,7 @@ def _negative(given: Any) -> Negative:
 
 
 def _written(negative: Negative) -> dict[str, Any]:
-    """Plain JSON values, every field present but `keep` where nothing is kept, so that such recipes have the hash they had."""
-    values = {f.name: getattr(negative, f.name) for f in fields(negative) if f.name != "keep" or negative.keep}
+    """Plain JSON values, as `Recipe.to_dict` has them."""
+    values = {f.name: getattr(negative, f.name) for f in fields(negative)}
+    values = {name: value for name, value in values.items() if value is not None or name not in LATER}
     return {name: value.to_dict() if isinstance(value, Image) else value for name, value in values.items()}

@@ -89,16 +89,17 @@ def blended(name: str, named: Mapping[str, Blend], predictions: Mapping[str, Any
 def _passes(recipe: Recipe, step: int) -> tuple[tuple[str, Blend], ...]:
     nothing = Nothing(recipe.nothing or "empty")
     loras, theirs = (tuple(one for one in some if one[1] != 0) for some in (recipe.loras, recipe.weaker_loras))
+    common: dict[str, Any] = {"loras": loras, "distilled_scale": recipe.distilled_scale}
     other = recipe.weaker if isinstance(recipe.weaker, str) else None
 
     def blend(field: str, text: str) -> Blend:
         clauses = read(text, recipe.syntax, step, recipe.steps)
-        return tuple((replace(_pass(field, one, recipe, nothing), loras=loras), one.weight) for one in clauses)
+        return tuple((replace(_pass(field, one, recipe, nothing), **common), one.weight) for one in clauses)
 
     positive = blend("prompt", recipe.prompt)
     weaker = tuple((replace(one, model=other, loras=theirs), weight) for one, weight in positive)
-    named = [(POSITIVE, positive), (WORSE, positive), (WEAKER, weaker), (NOTHING, ((Pass(nothing, loras=loras), 1.0),))]
-    kept = ((Pass(nothing, loras=loras), -1.0),)  # without the pictures, as all passes here are
+    named = [(POSITIVE, positive), (WORSE, positive), (WEAKER, weaker), (NOTHING, ((Pass(nothing, **common), 1.0),))]
+    kept = ((Pass(nothing, **common), -1.0),)  # without the pictures, as all passes here are
     theirs = (blend("negative", one.text) + (kept if one.keep else ()) for one in recipe.negative)
     return (*named, *((negative(i), one) for i, one in enumerate(theirs)))
 

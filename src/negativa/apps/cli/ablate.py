@@ -34,6 +34,7 @@ def ablate(
         bool, typer.Option("--minimise", help="Look for a shortest negative that cannot be told from the whole.")
     ] = False,
     scale: options.Scale = None,
+    distilled_scale: options.DistilledScale = None,
     steps: options.Steps = None,
     sampler: options.Sampler = None,
     rule: options.Rule = None,
@@ -64,6 +65,7 @@ def ablate(
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
     settings |= {"model": model, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
+    settings |= {"distilled_scale": distilled_scale}
     base = compare.recipe_of(prompt, window, knob, wrap, lora, weaker, embeddings=embeddings, **settings)
     folder = compare.folder_of("ablate", prompt, out, overwrite)
     make = Here(device=device, dtype=dtype, reproducible=reproducible)

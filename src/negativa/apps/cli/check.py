@@ -21,6 +21,7 @@ def check(
         bool, typer.Option("--measure", help="Draw with and without each negative, and say what moved.")
     ] = False,
     scale: options.Scale = None,
+    distilled_scale: options.DistilledScale = None,
     steps: options.Steps = None,
     sampler: options.Sampler = None,
     rule: options.Rule = None,
@@ -56,7 +57,7 @@ def check(
         "negative": together(texts.negatives, negative_image, keep_image),
         "images": tuple(map(parse_image, image or ())),
     }
-    settings |= {"embeddings": embeddings}
+    settings |= {"distilled_scale": distilled_scale, "embeddings": embeddings}
     recipe = compare.recipe_of(texts.prompt or "", window, knob, wrap, lora, weaker, **settings)
     files: dict[str, Any] = {"adapters": parse_adapters(adapter), "image_encoder": image_encoder}
     studio = load(recipe.model or "terrarium", device=device, dtype=dtype, **files)

@@ -25,6 +25,7 @@ def grid(
     ] = None,
     placebo: Annotated[str | None, typer.Option(help="Add a word that means nothing as a row, column or both.")] = None,
     scale: options.Scale = None,
+    distilled_scale: options.DistilledScale = None,
     steps: options.Steps = None,
     sampler: options.Sampler = None,
     rule: options.Rule = None,
@@ -64,6 +65,7 @@ def grid(
 
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
     settings |= {"model": model, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
+    settings |= {"distilled_scale": distilled_scale}
     base = compare.recipe_of(prompt, window, knob, wrap, lora, weaker, embeddings=embeddings, **settings)
     rows, columns = ROWS, COLUMNS
     if row or column:

@@ -20,6 +20,7 @@ Seeds = Annotated[
     list[int] | None, typer.Option("--seed", help=f"{KNOBS['seed'].help} May be repeated; drawn by lot if not given.")
 ]
 Scale = Annotated[float | None, typer.Option(help=KNOBS["scale"].help)]
+DistilledScale = Annotated[float | None, typer.Option(help=KNOBS["distilled_scale"].help)]
 Steps = Annotated[int | None, typer.Option(help=KNOBS["steps"].help)]
 Sampler = Annotated[str | None, typer.Option(help="See `negativa samplers`; without it what suits the model and the rule.")]
 Rule = Annotated[str | None, typer.Option(help="See `negativa rules`.")]

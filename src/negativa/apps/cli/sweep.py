@@ -26,6 +26,7 @@ def sweep(
     negative: options.Negatives = None,
     seed: options.Seeds = None,
     scale: options.Scale = None,
+    distilled_scale: options.DistilledScale = None,
     steps: options.Steps = None,
     sampler: options.Sampler = None,
     rule: options.Rule = None,
@@ -56,7 +57,7 @@ def sweep(
     settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
     settings |= {"knob": knob, "wrap": wrap, "window": window, "width": width, "height": height}
     settings |= {"model": model, "weaker": weaker, "syntax": syntax, "emphasis": emphasis}
-    settings |= {"embeddings": embeddings, "lora": lora}
+    settings |= {"distilled_scale": distilled_scale, "embeddings": embeddings, "lora": lora}
     given = settings | {"negative": negative, "wrappers": wrap, "loras": lora}
     given |= {f"knob:{name}": value for name, value in parse_knobs(knob or []).items()}
     for one in axes:
