@@ -47,6 +47,9 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
         said.append(f"emphasis: no text has weights; {recipe.emphasis!r} has no effect")
     if recipe.no_image != "trained" and not pictures:
         said.append(f"no_image: no pass reads an image; {recipe.no_image!r} has no effect")
+    if recipe.distilled_scale is not None and denoiser.distilled_scale is None:
+        why = f"{denoiser.name!r} was not distilled from guidance"
+        said.append(f"distilled_scale: {why}; {recipe.distilled_scale:g} has no effect")
     for field, words in texts_of(recipe):
         if unread := denoiser.unread(words):
             said.append(f"{field}: the text is longer than the model reads; cut: {_shorten(unread)}")

@@ -133,9 +133,6 @@ class Studio:
         scale = mine.scale if rules.has_scale(recipe) else None
         own = {"model": mine.name, "scale": scale, "nothing": mine.nothing, "width": mine.size, "height": mine.size}
         own |= {"emphasis": EMPHASIS[recipe.syntax], "sampler": self._sampler(recipe), "distilled_scale": mine.distilled_scale}
-        if recipe.distilled_scale is not None and mine.distilled_scale is None:
-            given = f"{recipe.distilled_scale:g} was given"
-            raise InputError(f"distilled_scale: {given}; allowed: none, {mine.name!r} was not distilled from guidance")
         recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
         self._check_steps(recipe.sampler or USUAL, recipe.steps, recipe.width, recipe.height)
         with self.engine.alone:
