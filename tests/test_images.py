@@ -223,7 +223,7 @@ class TestRecipes:
             (("a hat", {"keep": Image(SHOWN)}), "negative keep: it was given beside the words 'a hat'"),
             ((AWAY, {"keep": "a hat"}), "negative keep: 'a hat' was given; allowed: an Image, or a PIL picture"),
             ((AWAY, {"keep": Image(SHOWN, weight=0.5)}), "negative keep: .* has a weight or window"),
-            ((AWAY, {"keep": Image(OTHER)}), "negative keep: .* is the negative itself"),
+            ((AWAY, {"keep": OTHER.copy()}), "negative keep: .* shows what the negative shows"),
         ],
     )
     def test_what_cannot_be_kept(self, given: tuple, words: str) -> None:
@@ -304,6 +304,8 @@ class TestPasses:
         answers = dict(zip(passes, (7.0, 5.0, 3.0, 1.0), strict=True))
         predictions = {name: blended(name, named, answers, moment) for name in rule.passes(moment)}
         assert rule.combine(predictions, moment, {}) == 3 * 7 - 2 * (1 + 5 - 3)
+        inside = asks(recipe.replace(rule="nag"))[0].passes["positive"].patches[0].against
+        assert inside == ((Shown(self.NONE, ((AWAY, 0.5),)), 1.0), (Shown(self.NONE, ((Image(SHOWN), 0.5),)), -1.0))
 
     def test_equal_pictures_are_one_pass(self) -> None:
         one, other = (BASE.replace(prompt="", images=Image(OTHER, weight=0.5, start=start)) for start in (0.0, 0.2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionM
 
 import negativa
 from negativa import Image, InputError, Negative, Recipe
+from negativa.plain.conditions import Shown, Words
+from negativa.plain.passes import Pass, Patch
 from tests import adapter_files as files
 from tests.test_flux import tiny_flux
 from tests.test_joint import ATTENDED, insides
@@ -93,8 +96,14 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sd3(adapters: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[negativa.Studio, StableDiffusion3Pipeline]:
+    """As 3.5, which has norms of its own where the adapter has some."""
     place = tmp_path_factory.mktemp("sd3")
-    tiny_sd3(place / "words").save_pretrained(place / "model")
+    made = tiny_sd3(place / "words", qk_norm="rms_norm")
+    with torch.no_grad():
+        for block in made.transformer.transformer_blocks:
+            block.attn.norm_q.weight.uniform_(0.5, 2.0)
+            block.attn.norm_k.weight.uniform_(0.5, 2.0)
+    made.save_pretrained(place / "model")
     pipeline = StableDiffusion3Pipeline.from_pretrained(place / "model")
     pipeline.set_progress_bar_config(disable=True)
     encoder = str(adapters / "sd3" / "image_encoder")
@@ -170,8 +179,8 @@ class TestActing:
     def test_rows_of_mixed_pictures_are_each_as_alone(self, studio) -> None:
         mixed = [
             BASE.replace(images=Image(SHOWN, weight=0.7)),
-            BASE.replace(seed=1),
-            BASE.replace(negative=(Negative(Image(OTHER), 0.4), "hat"), seed=2),
+            BASE.replace(seed=1, steps=3),
+            BASE.replace(negative=(Negative(Image(OTHER), 0.4), "hat"), seed=2, steps=2),
             BASE.replace(images=(Image(SHOWN, weight=0.3), Image(OTHER, weight=1.2)), seed=3),
             BASE.replace(negative=Negative(Image(OTHER), keep=Image(SHOWN)), seed=4),
         ]
@@ -199,15 +208,24 @@ class TestActing:
 
     def test_the_prompts_own_words_and_picture_move_nothing(self, studio) -> None:
         """Through every layer, the picture is the same beside the prompt and beside what is moved away from."""
-        from negativa.plain.conditions import Shown, Words
-        from negativa.plain.passes import Pass, Patch
-
         condition = Shown(Words("a man"), ((Image(SHOWN), 0.8),))
         numbers = (("push", 3.0), ("limit", 1.5), ("blend", 0.4))
         passes = [Pass(condition), Pass(condition, (Patch("nag", numbers, ((condition, 1.0),)),))]
         latents = torch.randn(4, 16, 16, generator=torch.Generator().manual_seed(3))
         plain, steered = studio.denoiser.predict([latents] * 2, [700.0] * 2, passes)
         torch.testing.assert_close(steered, plain, rtol=0, atol=1e-5)
+
+    def test_a_sign_flip_turns_the_negatives_picture_around(self, studio) -> None:
+        """A little of it moves the prediction one way, as much of its opposite the other."""
+        own, shown = Words("a man"), Shown(Words("hat"), ((Image(OTHER), 0.8),))
+        passes = [Pass(Shown(own, ((Image(SHOWN), 0.8),)))]
+        for strength in (0.0, 0.01, -0.01):
+            patch = Patch("flip", (("strength", strength), ("offset", 0.0)), ((replace(shown, text=Words("")), 1.0),))
+            passes.append(replace(passes[0], patches=(patch,)))
+        latents = torch.randn(4, 16, 16, generator=torch.Generator().manual_seed(3))
+        _, none, one, other = studio.denoiser.predict([latents] * 4, [700.0] * 4, passes)
+        moved, back = one - none, other - none
+        assert torch.cosine_similarity(moved.flatten(), back.flatten(), 0) < -0.99 and moved.abs().max() > 1e-4
 
     def test_weight_0_is_the_run_without_bit_for_bit(self, studio) -> None:
         for recipe in (given(0.0, follow=True, away=False), given(0.0, follow=False, away=True)):
@@ -238,8 +256,8 @@ class TestRefusals:
         theirs, ours = adapters / "flux" / "ip_adapter.safetensors", adapters / "sd3" / "ip-adapter.bin"
         unet = files.written(tmp_path / "unet.safetensors", files.base(), files.keys_and_values(pipeline.unet))
         for studio, files_, words in (
-            (sd3[0], (theirs, unet), "does not fit; allowed: keys and values for 2 blocks"),
-            (flux[0], (ours, unet), "does not fit; allowed: keys and values for 1 blocks"),
+            (sd3[0], (theirs, unet), "does not fit; allowed: that of InstantX for Stable Diffusion 3, for 2 blocks"),
+            (flux[0], (ours, unet), "does not fit; allowed: that of XLabs for Flux, for 1 blocks"),
         ):
             for file in files_:
                 studio = negativa.load(studio.denoiser.name, adapters=[file])
@@ -249,7 +267,7 @@ class TestRefusals:
     def test_a_missing_encoder_and_an_adapter_that_is_not_there(self, sd3, adapters: Path, tmp_path: Path) -> None:
         alone = shutil.copy(adapters / "sd3" / "ip-adapter.bin", tmp_path)
         studio = negativa.load(sd3[0].denoiser.name, adapters=[alone])
-        with pytest.raises(InputError, match="image encoder: 'base' needs one"):
+        with pytest.raises(InputError, match=r"image encoder: 'base' needs one, .* a folder of SigLIP's"):
             studio.generate(BASE.replace(images=Image(SHOWN)))
         with pytest.raises(InputError, match="has no adapter 'plus'"):
             studio.generate(BASE.replace(images=Image(SHOWN, "plus")))

@@ -199,6 +199,7 @@ def test_rules_without_layers_to_change_are_refused(sd3, rule: str) -> None:
     [
         ({"sampler": "euler_a"}, "sampler: 'euler_a' was given; allowed with this model, which predicts a flow: euler"),
         ({"width": 30}, "width: 30 was given; allowed: multiples of 4"),
+        ({"height": 68}, "height: 68 was given; allowed with .*: at most 64"),
         ({"loras": ("a.safetensors",)}, "lora: .* allowed: none, Stable Diffusion 3 reads none here"),
     ],
 )

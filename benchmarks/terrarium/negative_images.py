@@ -28,10 +28,10 @@ INTRODUCTION = """# Pictures as negatives
 Written by `make negative-images`: terrarium, through both of its image adapters, {seeds} seeds from {first}, {steps} steps,
 scale {scale:g}, each beside the same run without the negative.
 
-A picture as a negative takes away all that it shows. Beside a second picture to keep, the same but for what shall go, only that
-goes: `--negative-image with.png --keep-image without.png`, in the library
+A picture as a negative takes away all that it shows. Beside a second picture to keep, the same but for what shall go, more of
+the rest stays: `--negative-image with.png --keep-image without.png`, in the library
 `Negative(Image("with.png"), keep=Image("without.png"))`. The rule hears u + n - k in the place of n, where u is nothing and k
-what is kept; that costs two passes more.
+what is kept, at two passes more under cfg; a rule that acts inside attention reads k there too, with the opposite weight.
 """
 IDENTITY = (*HAIR, *SKIN, *EYES, *FACE, "short hair", "long hair", "curly hair", "bald head")
 
@@ -67,8 +67,8 @@ class Case:
         return tuple((adapter, keeping) for keeping in ((False, True) if self.removed else (False,)) for adapter in ADAPTERS)
 
     def recipe(self, adapter: str, keeping: bool) -> Recipe:
-        shown, kept = (negativa.Image(one, adapter) for one in (self.picture, self.counterpart if keeping else self.picture))
-        return Recipe(self.prompt, Negative(shown, start=self.start, keep=kept if keeping else None))
+        kept = negativa.Image(self.counterpart, adapter) if keeping else None
+        return Recipe(self.prompt, Negative(negativa.Image(self.picture, adapter), start=self.start, keep=kept))
 
     def _painted(self, **change: bool) -> Image.Image:
         style = {} if self.painted.get("grayscale") else {"photo": True}

@@ -140,6 +140,8 @@ class Studio:
         for field in ("width", "height"):
             if (value := getattr(recipe, field)) % multiple:
                 raise InputError(f"{field}: {value} was given; allowed: multiples of {multiple}")
+            if value > mine.largest:
+                raise InputError(f"{field}: {value} was given; allowed with {mine.name!r}: at most {mine.largest}")
         return recipe
 
     def _sampler(self, recipe: Recipe) -> str:
@@ -210,8 +212,8 @@ def load(
     sets torch to one thread in this process, since several share sums in an order of their own.
     `embeddings` is a folder or file of embeddings, whose names are words of prompts and negatives then. `adapters` read the
     images of recipes: IP-Adapter files by name, or a list of files, each known by its name without the ending and the first of
-    a kind also as "base", "plus", "full" or "face"; `image_encoder` is the folder of the CLIP that they look through, where
-    it is not beside them.
+    a kind also as "base", "plus", "full" or "face"; `image_encoder` is the folder of the CLIP, or SigLIP, that they look
+    through, where it is not beside them.
     Raises `ModelError` if the model cannot be read, `InputError` for a device, dtype or folder that is not there.
     """
     import torch

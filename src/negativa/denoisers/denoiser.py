@@ -24,6 +24,7 @@ class Denoiser(Protocol):
     factor: int  # pixels that a latent stands for, each way
     scaling: tuple[float, float]  # what the autoencoder's latents are multiplied by, after this was taken off them
     multiple: int  # of pixels, which width and height have to be
+    largest: int  # pixels, of width and height
     size: int  # width and height the model was trained for, pixels
     scale: float  # of guidance, where a recipe leaves it open
     distilled_scale: float | None  # what it is told of guidance, where a recipe leaves it open; None if it is told none

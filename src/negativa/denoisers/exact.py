@@ -49,6 +49,7 @@ class Exact:
 
     def __post_init__(self) -> None:
         self.hash, self.device, self.dtype = self.mixture.hash, "cpu", "float64"
+        self.largest = SIDE
         self.factor, self.multiple, self.size, self.scale, self.scaling = SIDE, SIDE, SIDE, 2.0, (1.0, 0.0)
         self.nothing: NothingKind = "empty"
         self.distilled_scale = None

@@ -16,7 +16,7 @@ from negativa.denoisers.patches.call import Call, Network, Said, joined
 from negativa.plain.conditions import Condition
 from negativa.plain.passes import Pass
 
-INSIDE: Final = ("flip", "nag", "nasa", "ong", "negtome")  # patches that go into any of them
+PATCHED: Final = ("flip", "nag", "nasa", "ong", "negtome")  # patches that go into any of them
 
 
 @dataclass(kw_only=True)
@@ -24,7 +24,7 @@ class JointDiffusion(LatentDiffusion):
     """Reads texts in joint attention, where patches change what is read; what is pooled of them is told with the time."""
 
     denoising = "transformer"
-    patched: ClassVar[tuple[str, ...]] = INSIDE
+    patched: ClassVar[tuple[str, ...]] = PATCHED
 
     transformer: Network
 

@@ -19,6 +19,7 @@ from negativa.denoisers.reading import Reading
 from negativa.errors import InputError, nearest
 from negativa.plain.conditions import Condition, NothingKind, Shown
 from negativa.plain.images import Blank, Image
+from negativa.plain.knobs import KNOBS
 from negativa.plain.passes import Pass
 
 SIDE: Final = 128  # latents, of the pictures of a model that does not say: 1024 pixels
@@ -70,7 +71,7 @@ class LatentDiffusion(Reading):
         self.patches: Mapping[str, Any] = {}
         self.adapters = Adapters(self.network)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        self.multiple = self.factor
+        self.multiple, self.largest = self.factor, int(KNOBS["width"].most)
         self.scaling = self.vae.config.scaling_factor, self.vae.config.shift_factor or 0.0
         self.size = network.config.get("sample_size", SIDE) * self.factor
 

@@ -14,7 +14,7 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderMo
 
 from negativa.denoisers.embeddings import Embedding
 from negativa.denoisers.encoding import Encoding, Part, Unit
-from negativa.denoisers.joint import INSIDE, JointDiffusion
+from negativa.denoisers.joint import PATCHED, JointDiffusion
 from negativa.denoisers.patches import PATCHES
 from negativa.denoisers.t5 import T5Texts
 from negativa.denoisers.texts import ClipTexts
@@ -80,7 +80,7 @@ class StableDiffusion3(JointDiffusion):
         "text_encoder_3": T5EncoderModel,
     }
     tokenizers: ClassVar = {"tokenizer": CLIPTokenizer, "tokenizer_2": CLIPTokenizer, "tokenizer_3": T5TokenizerFast}
-    patched = (*INSIDE, "pag")
+    patched = (*PATCHED, "pag")
     optional = frozenset({"text_encoder_3", "tokenizer_3"})
 
     transformer: SD3Transformer2DModel
@@ -105,6 +105,7 @@ class StableDiffusion3(JointDiffusion):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.multiple = self.factor * self.transformer.config.patch_size
+        self.largest = self.multiple * self.transformer.config.pos_embed_max_size
         if self.transformer.config.num_layers > max(SKIPPED):
             self.patches = {**self.patches, "slg": PATCHES["slg"]}
 

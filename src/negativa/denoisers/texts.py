@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Final
 
 import torch
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from negativa.denoisers.embeddings import Embedding, merge
@@ -45,8 +46,12 @@ class ClipTexts:
         """The same of chunks of tokens."""
         filled = [*chunks, *([[]] * (room - len(chunks)))]
         said = [self._weighted(chunk, emphasis) for chunk in filled]
-        words = [one.states[1 : 1 + len(chunk)] for one, chunk in zip(said, filled, strict=True)]
-        return Encoding(torch.cat([one.states for one in said]), said[0].pooled, lambda: torch.cat(words))
+        states, lengths = torch.cat([one.states for one in said]), [len(chunk) for chunk in filled]
+
+        def words() -> Tensor:
+            return torch.cat([one[1 : 1 + n] for one, n in zip(states.chunk(len(lengths)), lengths, strict=True)])
+
+        return Encoding(states, said[0].pooled, words)
 
     def said(self, chunks: Sequence[Sequence[int]]) -> list[Encoding]:
         """What the encoder says of the tokens of each chunk, all in one call, without weights; with gradients."""

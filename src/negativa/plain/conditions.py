@@ -109,8 +109,8 @@ class Negative:
         check_weight("negative", self.weight)
         if self.keep is not None:
             object.__setattr__(self, "keep", _bare("negative keep", self.keep, "an Image, or a PIL picture"))
-            if self.keep == self.condition:
-                raise InputError(f"negative keep: {self.keep!r} is the negative itself; allowed: another picture")
+            if (self.keep.adapter, self.keep.digest) == (self.condition.adapter, self.condition.digest):
+                raise InputError(f"negative keep: {self.keep!r} shows what the negative shows; allowed: another picture")
 
     @property
     def text(self) -> str:

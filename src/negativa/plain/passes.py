@@ -24,7 +24,8 @@ class Patch:
     """A change to the network's inside for one pass: its name in the table of patches, and its numbers by name.
 
     `against` are conditions that it reads beside the pass's own, with their weights; a rule, which knows conditions by
-    the names of their passes only, says those names. `rows` counts the rows of the network that it needs beside the pass's.
+    the names of their passes only, says those names. `rows` counts the rows of the network that it needs beside the pass's,
+    not what it reads beside its text in a row.
     """
 
     name: str

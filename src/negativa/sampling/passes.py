@@ -100,8 +100,8 @@ def _passes(recipe: Recipe, step: int) -> tuple[tuple[str, Blend], ...]:
     weaker = tuple((replace(one, model=other, loras=theirs), weight) for one, weight in positive)
     named = [(POSITIVE, positive), (WORSE, positive), (WEAKER, weaker), (NOTHING, ((Pass(nothing, **common), 1.0),))]
     kept = ((Pass(nothing, **common), -1.0),)  # without the pictures, as all passes here are
-    theirs = (blend("negative", one.text) + (kept if one.keep else ()) for one in recipe.negative)
-    return (*named, *((negative(i), one) for i, one in enumerate(theirs)))
+    away = (blend("negative", one.text) + (kept if one.keep else ()) for one in recipe.negative)
+    return (*named, *((negative(i), one) for i, one in enumerate(away)))
 
 
 def _pass(field: str, clause: Clause, recipe: Recipe, nothing: Nothing) -> Pass:

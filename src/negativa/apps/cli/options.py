@@ -83,7 +83,7 @@ Adapters = Annotated[
     ),
 ]
 ImageEncoder = Annotated[
-    Path | None, typer.Option(help="Folder of the CLIP that adapters look through, where it is not beside them.")
+    Path | None, typer.Option(help="Folder of the CLIP or SigLIP that adapters look through, where it is not beside them.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder to write; named after the prompt if not given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")]

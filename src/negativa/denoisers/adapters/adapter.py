@@ -33,7 +33,7 @@ class Adapter:
     lora: Mapping[nn.Module, tuple[Tensor, Tensor]]
 
     @property
-    def trained(self) -> str:
+    def no_image(self) -> str:
         """What stood for no image when it was trained, of `NO_IMAGES`."""
         return "gray" if self.kind in ("plus", "full") else "zeros"
 

@@ -22,6 +22,7 @@ READERS: Final[dict[str, Callable[[bytes], Any]]] = {
     ".safetensors": safetensors.torch.load,
     ".bin": lambda raw: archives.load(raw, LARGEST),
 }
+ALLOWED: Final = "base, Plus, full-face, FaceID, InstantX's for Stable Diffusion 3, XLabs' for Flux"
 #: By the width of the text that its model reads.
 FAMILIES: Final = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL", 4096: "Flux.1"}
 #: What the two tables of a file are called, and in XLabs' files.
@@ -103,11 +104,11 @@ def _kind(projection: Mapping[str, Tensor]) -> Kind:
     if "proj.3.weight" in projection and "proj.0.weight" in projection:
         return "full"
     if "perceiver_resampler.proj_in.weight" in projection:
-        raise InputError("is a FaceID Plus adapter, which reads a face twice; allowed: base, Plus, full-face, FaceID")
+        raise InputError(f"is a FaceID Plus adapter, which reads a face twice; allowed: {ALLOWED}")
     if {"norm.weight", "proj.0.weight", "proj.2.weight"} <= projection.keys():
         return "face"
     if {"latents", "proj_in.weight", "time_embedding.linear_1.weight"} <= projection.keys():
         return "timed"
     if {"latents", "proj_in.weight", "proj_out.weight"} <= projection.keys():
         return "plus"
-    raise InputError(f"has an unknown 'image_proj' of {len(projection)} values; allowed: base, Plus, full-face, FaceID")
+    raise InputError(f"has an unknown 'image_proj' of {len(projection)} values; allowed: {ALLOWED}")

@@ -35,7 +35,7 @@ class JointAdapter:
         return self.kind == "timed"
 
     @property
-    def trained(self) -> str:
+    def no_image(self) -> str:
         """What stood for no image when it was trained, of `NO_IMAGES`."""
         return "zeros" if self.timed else "black"
 
@@ -64,10 +64,12 @@ def fit_joint(name: str, checkpoint: Checkpoint, network: SD3Transformer2DModel 
             module.eval().requires_grad_(False).to(network.device, network.dtype)
         found = JointAdapter(name, checkpoint.kind, checkpoint.hash, made, beside, checkpoint.width)
         _try(found, network)
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # diffusers looks keys up and loads them as they come
         raise InputError(
-            f"adapter: {str(checkpoint.path)!r} is for {checkpoint.family} and does not fit; allowed: keys and values for "
-            f"{len(blocks)} blocks of a transformer, and what makes tokens for them"
+            f"adapter: {str(checkpoint.path)!r} is for {checkpoint.family} and does not fit; allowed: "
+            f"{'that of InstantX for Stable Diffusion 3' if timed else 'that of XLabs for Flux'}, for {len(blocks)} blocks"
         ) from error
     return found
 

@@ -92,7 +92,7 @@ class Adapters(Mapping[str, Any]):
         encoder = self._encoder_of(picture.adapter, adapter.kind)
         if pixels is not None:
             return encoder.features(pixels, adapter.kind)
-        return encoder.blank(adapter.trained if picture.kind == "trained" else picture.kind, adapter.kind)
+        return encoder.blank(adapter.no_image if picture.kind == "trained" else picture.kind, adapter.kind)
 
     def _face(self, face: Image | Blank, adapter: Adapter | JointAdapter) -> Tensor:
         """The embedding of a face, or of none, (1, width)."""
@@ -117,8 +117,9 @@ class Adapters(Mapping[str, Any]):
         places = usual if self._encoder is None else [self._encoder]
         widths = {place: width for place in places if (width := width_of(place, kind)) is not None}
         if not widths:
+            tower = "SigLIP's" if kind == "timed" else "CLIP's"
             searched = ", ".join(dict.fromkeys(str(place.resolve()) for place in places))
-            raise InputError(f"image encoder: {name!r} needs one, there is none in {searched}; allowed: a folder of CLIP's")
+            raise InputError(f"image encoder: {name!r} needs one, there is none in {searched}; allowed: a folder of {tower}")
         fitting = [place for place, width in widths.items() if width == checkpoint.width]
         if not fitting:
             place, width = next(iter(widths.items()))

@@ -56,8 +56,7 @@ class Call:
     @property
     def untouched(self) -> bool:
         """Whether the network is run as it is."""
-        nothing = (self.texts, self.flipped, self.change, self.perturbed, self.skipped)
-        return not any(nothing) and not any(one.pictures for one in self.own)
+        return not any((self.texts, self.flipped, self.change, self.perturbed)) and not any(one.pictures for one in self.own)
 
     def states(self) -> Tensor:
         """What is read, (rows, tokens, width)."""

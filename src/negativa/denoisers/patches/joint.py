@@ -83,16 +83,13 @@ class JointAttention:
         picture = Asking(*(one.repeat(self.texts, 1, 1) for one in _asking(raw, norms, theirs)))
         told, seen = self._read(attn, text, picture)
         told = told if attn.context_pre_only else attn.to_add_out(told)
-        late = [one for one in self.sights if not one.adapter.timed]  # what they show is added after the block
-        for one in self.sights if not late else ():
-            seen = seen.index_add(0, one.sight.rows, one(attn, raw))
-        out = project(attn, self._steered(seen)[: len(hidden_states)]), told
-        if not late:
-            return out
-        shown = torch.zeros_like(seen)
-        for one in late:
+        late = bool(self.sights) and not self.sights[0].adapter.timed  # what they show is added after the block
+        shown = torch.zeros_like(seen) if late else seen
+        for one in self.sights:
             shown = shown.index_add(0, one.sight.rows, one(attn, raw))
-        return *out, self._steered(shown)[: len(hidden_states)]
+        read, after = (seen, (shown,)) if late else (shown, ())
+        rows = len(hidden_states)
+        return project(attn, self._steered(read)[:rows]), told, *(self._steered(one)[:rows] for one in after)
 
     def _read(self, attn: Any, text: Asking, picture: Asking) -> tuple[Tensor, Tensor]:
         """Z of the texts, and of the pictures."""

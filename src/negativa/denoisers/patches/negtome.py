@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import ClassVar
 
 import torch
@@ -33,7 +34,7 @@ class Merged:
         return lambda given, out: self._moved(out, company.weights)
 
     def join(self, call: Call, others: Sequence[Sequence[Said]], weights: Tensor) -> None:
-        call.texts, call.copied = [one for column in others for one in column], True
+        call.texts, call.copied = [*chain.from_iterable(others)], True
         call.change = partial(self._moved, weights=weights)
 
     def _moved(self, out: Tensor, weights: Tensor) -> Tensor:

@@ -41,6 +41,8 @@ class Company:
 class Patch(Protocol):
     """A frozen dataclass of numbers; `change` is called with the company of the rows, before they are run.
 
+    This is what a U-Net asks of it; `join` is what a transformer of joint attention does, see `Call`.
+
     For attention it gives a function of the layer and of what goes in, for a block one of what went in and what came out,
     (rows, positions, width) each. `where` begins the names of the blocks that are changed.
     """

@@ -55,15 +55,19 @@ class JointSight:
 def joint_sights(rows: Sequence[Sequence[Picture]], times: Tensor) -> list[JointSight]:
     """The pictures of the rows of a call, adapter by adapter, at the times of the rows (rows,)."""
     found: list[JointSight] = []
+    seen: dict[tuple[int, float], tuple[Tensor, Tensor]] = {}  # of every picture and time, made once
+
+    def at(adapter: JointAdapter, one: Picture, time: Tensor) -> tuple[Tensor, Tensor]:
+        key = id(one.tokens), float(time)
+        return seen[key] if key in seen else seen.setdefault(key, adapter.at(one.tokens, time))
+
     for adapter in dict.fromkeys(one.adapter for row in rows for one in row):
         mine = [[one for one in row if one.adapter is adapter] for row in rows]
         said = None
         if adapter.timed:
-            at = [[adapter.at(one.tokens, time) for one in row] for row, time in zip(mine, times, strict=True)]
-            said = torch.stack([row[0][1] for row in at if row])
-            mine = [
-                [replace(one, tokens=now) for one, (now, _) in zip(*both, strict=True)] for both in zip(mine, at, strict=True)
-            ]
+            now = [[at(adapter, one, time) for one in row] for row, time in zip(mine, times, strict=True)]
+            said = torch.stack([row[0][1] for row in now if row])
+            mine = [[replace(one, tokens=t) for one, (t, _) in zip(*both, strict=True)] for both in zip(mine, now, strict=True)]
         (sight,) = sights(mine)
         found.append(JointSight(adapter, sight, said))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import ClassVar
 
 import torch
@@ -45,5 +45,5 @@ class Steering(ABC):
         return processor
 
     def join(self, call: Call, others: Sequence[Sequence[Said]], weights: Tensor) -> None:
-        call.texts = [one for column in others for one in column]
+        call.texts = [*chain.from_iterable(others)]
         call.steer = partial(self.steer, weights=weights[:, :, None, None])
