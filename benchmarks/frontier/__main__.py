@@ -88,6 +88,7 @@ def wanted(found: list[Cell]) -> str:
 
 def chart(found: list[Cell], file: Path) -> None:
     """Removed against kept, a dot for each way and strength, coloured by its cost; those that none dominates are named."""
+    from adjustText import adjust_text
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 7), layout="constrained")
@@ -95,14 +96,15 @@ def chart(found: list[Cell], file: Path) -> None:
     dots = axes.scatter(
         [100 * one.same.value for one in found], [100 * one.gone.value for one in found], c=[one.rows for one in found], s=30
     )
-    best = sorted(undominated(found), key=lambda one: one.same.value)
-    for place, one in enumerate(best):  # on either side in turns, so that neighbours can be read
-        offset, side = ((5, 3), "left") if place % 2 else ((-5, -9), "right")
-        name, point = f"{one.name}, {one.weight:g}", (100 * one.same.value, 100 * one.gone.value)
-        axes.annotate(name, point, offset, textcoords="offset points", ha=side, fontsize=7)
-    axes.margins(x=0.1)
+    axes.margins(x=0.1, y=0.12)
     axes.set(xlabel="the rest kept, %", ylabel="removed, %")
     figure.colorbar(dots, label="network rows a step")
+    names = [
+        axes.text(100 * one.same.value, 100 * one.gone.value, f"{one.name}, {one.weight:g}", fontsize=7)
+        for one in undominated(found)
+    ]
+    figure.draw_without_rendering()  # names are moved apart where dots and axes stand in the end
+    adjust_text(names, ax=axes, objects=dots, expand=(1.1, 1.5), arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "gray"})
     figure.savefig(file, dpi=100)
 
 
