@@ -16,6 +16,7 @@ from negativa.errors import InputError
 from negativa.exact import Mixture
 from negativa.plain import images
 from negativa.plain.conditions import Condition, NothingKind, Words
+from negativa.plain.knobs import KNOBS
 from negativa.plain.passes import Pass
 
 SCHEDULE: Final = {  # as Stable Diffusion was trained
@@ -49,7 +50,7 @@ class Exact:
 
     def __post_init__(self) -> None:
         self.hash, self.device, self.dtype = self.mixture.hash, "cpu", "float64"
-        self.largest = SIDE
+        self.largest = int(KNOBS["width"].most)
         self.factor, self.multiple, self.size, self.scale, self.scaling = SIDE, SIDE, SIDE, 2.0, (1.0, 0.0)
         self.nothing: NothingKind = "empty"
         self.distilled_scale = None
