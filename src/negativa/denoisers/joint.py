@@ -10,9 +10,10 @@ from typing import ClassVar, Final
 import torch
 from torch import Tensor
 
+from negativa.denoisers.adapters import JointNetwork
 from negativa.denoisers.latent import LatentDiffusion
 from negativa.denoisers.patches import PATCHES
-from negativa.denoisers.patches.call import Call, Network, Said, joined
+from negativa.denoisers.patches.call import Call, Said, joined
 from negativa.plain.conditions import Condition
 from negativa.plain.passes import Pass
 
@@ -26,7 +27,7 @@ class JointDiffusion(LatentDiffusion):
     denoising = "transformer"
     patched: ClassVar[tuple[str, ...]] = PATCHED
 
-    transformer: Network
+    transformer: JointNetwork
 
     @abstractmethod
     def _run(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from negativa.denoisers.adapters.adapter import Adapter
 from negativa.denoisers.adapters.files import Checkpoint, read
-from negativa.denoisers.adapters.joint import JointAdapter
+from negativa.denoisers.adapters.joint import JointAdapter, JointNetwork
 from negativa.denoisers.adapters.rack import Adapters, Given
 
-__all__ = ["Adapter", "Adapters", "Checkpoint", "Given", "JointAdapter", "read"]
+__all__ = ["Adapter", "Adapters", "Checkpoint", "Given", "JointAdapter", "JointNetwork", "read"]

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from negativa.denoisers.adapters.files import Checkpoint, Kind
 from negativa.errors import InputError
 
+JointNetwork = SD3Transformer2DModel | FluxTransformer2DModel
+
 
 @dataclass(frozen=True, eq=False)
 class JointAdapter:
@@ -49,7 +51,7 @@ class JointAdapter:
         return tokens[0], said[0]
 
 
-def fit_joint(name: str, checkpoint: Checkpoint, network: SD3Transformer2DModel | FluxTransformer2DModel) -> JointAdapter:
+def fit_joint(name: str, checkpoint: Checkpoint, network: JointNetwork) -> JointAdapter:
     """The adapter on the network's device, in its precision. Raises `InputError` if it was made for another family."""
     timed, blocks = isinstance(network, SD3Transformer2DModel), network.transformer_blocks
     projection, layers = dict(checkpoint.projection), dict(checkpoint.layers)

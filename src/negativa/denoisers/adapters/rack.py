@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers import FluxTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from negativa.denoisers.adapters.adapter import Adapter, fit
 from negativa.denoisers.adapters.encoder import Encoder, width_of
 from negativa.denoisers.adapters.files import Checkpoint, Kind, read
-from negativa.denoisers.adapters.joint import JointAdapter, fit_joint
+from negativa.denoisers.adapters.joint import JointAdapter, JointNetwork, fit_joint
 from negativa.denoisers.kept import Kept, bytes_of
 from negativa.errors import InputError
 from negativa.plain.images import Blank, Image
 
-Network = UNet2DConditionModel | SD3Transformer2DModel | FluxTransformer2DModel
+Network = UNet2DConditionModel | JointNetwork
 Place = str | os.PathLike[str]
 Given = Place | Mapping[str, Place] | Sequence[Place]
 OWN: Final = "ip_adapter"  # where a model's folder keeps its own

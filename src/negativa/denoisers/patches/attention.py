@@ -18,9 +18,19 @@ def attend(attn: Attention, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None
     `q` (rows, positions, width), `k` and `v` (rows, tokens, width) as the layer's projections give them; `bias`, (rows,
     tokens) or (rows, positions, tokens), is added to the logits.
     """
-    q, k, v = (x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (q, k, v))  # rows, heads, n, d
+    q, k, v = (heads(attn, x) for x in (q, k, v))
     mask = None if bias is None else bias.reshape(len(bias), 1, -1, bias.shape[-1]).to(q.dtype)  # for all heads
-    return scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+    return flat(scaled_dot_product_attention(q, k, v, attn_mask=mask))
+
+
+def heads(attn: Attention, tokens: Tensor) -> Tensor:
+    """What each head has of tokens, (rows, tokens, width): (rows, heads, tokens, width of a head)."""
+    return tokens.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+
+
+def flat(each: Tensor) -> Tensor:
+    """The inverse of `heads`."""
+    return each.transpose(1, 2).flatten(2)
 
 
 def project(attn: Attention, z: Tensor) -> Tensor:

@@ -8,17 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 import torch
-from diffusers import FluxTransformer2DModel, SD3Transformer2DModel
 from torch import Tensor, nn
 
+from negativa.denoisers.adapters import JointNetwork
 from negativa.denoisers.encoding import Encoding
 from negativa.denoisers.patches.joint import Flipped, JointAttention
 from negativa.denoisers.patches.seeing import Picture
 from negativa.denoisers.patches.showing import joint_sights
 
 PERTURBED: Final = 13 / 24  # of the depth: the block that an example of diffusers perturbs
-
-Network = SD3Transformer2DModel | FluxTransformer2DModel
 
 
 class Said(NamedTuple):
@@ -77,7 +75,7 @@ class Call:
 
 
 @contextmanager
-def joined(network: Network, call: Call) -> Iterator[None]:
+def joined(network: JointNetwork, call: Call) -> Iterator[None]:
     """A network as a call wants it; afterwards it is what it was, whatever happened.
 
     Where a picture has several texts, it is given rows of text for all of them, and of pictures but once.
@@ -98,7 +96,7 @@ def joined(network: Network, call: Call) -> Iterator[None]:
         yield
 
 
-def blocks_of(network: Network) -> list[nn.Module]:
+def blocks_of(network: JointNetwork) -> list[nn.Module]:
     """The blocks of joint attention, in order."""
     return [*network.transformer_blocks, *getattr(network, "single_transformer_blocks", ())]
 

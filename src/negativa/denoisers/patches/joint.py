@@ -22,7 +22,7 @@ import torch
 from diffusers.models.embeddings import apply_rotary_emb
 from torch import Tensor
 
-from negativa.denoisers.patches.attention import attend, project
+from negativa.denoisers.patches.attention import attend, flat, heads, project
 from negativa.denoisers.patches.showing import JointSight
 
 Turns = tuple[Tensor, Tensor] | None  # cosines and sines of a token's place, (tokens, width of a head) each
@@ -116,7 +116,7 @@ class JointAttention:
 
 def _raw(attn: Any, tokens: Tensor, layers: Sequence[Any]) -> list[Tensor]:
     """Queries, keys and values of tokens, (rows, heads, tokens, width of a head) each."""
-    return [layer(tokens).unflatten(-1, (attn.heads, -1)).transpose(1, 2) for layer in layers]
+    return [heads(attn, layer(tokens)) for layer in layers]
 
 
 def _asking(raw: Sequence[Tensor], norms: Sequence[Any], turns: Turns) -> Asking:
@@ -124,7 +124,7 @@ def _asking(raw: Sequence[Tensor], norms: Sequence[Any], turns: Turns) -> Asking
     q, k = (one if norm is None else norm(one) for one, norm in zip((q, k), norms, strict=True))
     if turns:
         q, k = (apply_rotary_emb(one, turns) for one in (q, k))
-    return Asking(*(one.transpose(1, 2).flatten(2) for one in (q, k, v)))
+    return Asking(*map(flat, (q, k, v)))
 
 
 def _turns(turns: Turns, tokens: int) -> tuple[Turns, Turns]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from negativa.denoisers.adapters import JointAdapter
-from negativa.denoisers.patches.attention import attend
+from negativa.denoisers.patches.attention import attend, flat, heads
 from negativa.denoisers.patches.seeing import Picture, Sight, sights
 
 
@@ -42,14 +42,14 @@ class JointSight:
         q, k, v = (each[one.rows % len(each)] for each in raw)
         signs = 1.0 if one.signs is None else one.signs[:, None, :, None]
         if self.said is None:
-            q, k, v = attn.norm_q(q), _heads(attn, layer.to_k_ip[0](one.tokens)), _heads(attn, layer.to_v_ip[0](one.tokens))
+            q, k, v = attn.norm_q(q), heads(attn, layer.to_k_ip[0](one.tokens)), heads(attn, layer.to_v_ip[0](one.tokens))
             bias, v = one.bias, v * signs
         else:
             tokens = layer.norm_ip(one.tokens, temb=self.said)
-            shown = layer.norm_ip_k(_heads(attn, layer.to_k_ip(tokens))), _heads(attn, layer.to_v_ip(tokens)) * signs
+            shown = layer.norm_ip_k(heads(attn, layer.to_k_ip(tokens))), heads(attn, layer.to_v_ip(tokens)) * signs
             bias = None if one.bias is None else pad(one.bias, (k.shape[2], 0))
             q, k, v = layer.norm_q(q), torch.cat([layer.norm_k(k), shown[0]], 2), torch.cat([v, shown[1]], 2)
-        return one.weights * attend(attn, *(each.transpose(1, 2).flatten(2) for each in (q, k, v)), bias)
+        return one.weights * attend(attn, *map(flat, (q, k, v)), bias)
 
 
 def joint_sights(rows: Sequence[Sequence[Picture]], times: Tensor) -> list[JointSight]:
@@ -71,7 +71,3 @@ def joint_sights(rows: Sequence[Sequence[Picture]], times: Tensor) -> list[Joint
         (sight,) = sights(mine)
         found.append(JointSight(adapter, sight, said))
     return found
-
-
-def _heads(attn: Any, tokens: Tensor) -> Tensor:
-    return tokens.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
