@@ -17,7 +17,7 @@ from negativa.plain.windows import inside
 from negativa.sampling.hearing import heard
 from negativa.sampling.networks import schedule_of
 from negativa.sampling.passes import Blend, passes_of
-from negativa.sampling.walk import asked_of, images_of, moments, texts_of
+from negativa.sampling.stages import asked_of, images_of, moments, texts_of
 
 if TYPE_CHECKING:
     from negativa.denoisers.denoiser import Denoiser

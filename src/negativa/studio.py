@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from os import PathLike, fspath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from negativa import rules
 from negativa.errors import InputError
@@ -23,8 +23,9 @@ from negativa.plain.samplers import USUAL, evaluations
 from negativa.sampling.budget import FixedRows, RowBudget
 from negativa.sampling.engine import Engine, Running
 from negativa.sampling.networks import Networks, schedule_of
+from negativa.sampling.stages import asked_of, images_of, texts_of
 from negativa.sampling.steps import check_steps, is_flow
-from negativa.sampling.walk import Walk, asked_of, images_of, texts_of, walk
+from negativa.sampling.walk import Walk, walk
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,18 @@ if TYPE_CHECKING:
     from negativa.denoisers.adapters import Given
     from negativa.denoisers.denoiser import Denoiser
     from negativa.exact import Mixture
+
+
+class Loading(TypedDict, total=False):
+    """Arguments of `load` beside the model."""
+
+    device: str | None
+    dtype: str | None
+    reproducible: bool
+    config: str | None
+    embeddings: str | PathLike[str] | None
+    adapters: Given
+    image_encoder: str | PathLike[str] | None
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from negativa.errors import InputError
 from negativa.plain.passes import WEAKER, Pass
 from negativa.plain.recipe import Recipe
+from negativa.sampling.stages import asked_of, images_of, texts_of
 from negativa.sampling.steps import predicts
-from negativa.sampling.walk import asked_of, images_of, texts_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -31,7 +31,13 @@ Blend = tuple[tuple[Pass, float], ...]  # passes with their weights; nearly alwa
 
 def passes_of(recipe: Recipe, step: int = 0) -> dict[str, Blend]:
     """Every pass that a rule may ask for at a step, by name, without its pictures; no word is the recipe's kind of nothing."""
-    return dict(_passes(recipe, step if is_scheduled_at_all(recipe) else 0))
+    return dict(_passes(unseeded(recipe), step if is_scheduled_at_all(recipe) else 0))
+
+
+@lru_cache(maxsize=1024)
+def unseeded(recipe: Recipe) -> Recipe:
+    """The recipe with a seed that all share: what does not depend on the seed is worked out once for it."""
+    return recipe.replace(seed=0)
 
 
 def is_scheduled_at_all(recipe: Recipe) -> bool:
