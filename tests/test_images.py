@@ -16,13 +16,15 @@ from PIL import Image as pillow
 
 import negativa
 from negativa import Image, InputError, Negative, Recipe, rules
-from negativa.apps.cli.images import parse_adapters, parse_image, parse_negative_image, together
+from negativa.apps.cli.images import parse_adapters, parse_image, parse_negative_image
 from negativa.apps.cli.main import main
+from negativa.apps.cli.settings import Away
 from negativa.notices import said_of
 from negativa.plain.conditions import Nothing, Shown, Words
 from negativa.plain.images import LARGEST, Blank
 from negativa.sampling.passes import blended
-from negativa.sampling.walk import Ask, moments, passes_at, walk
+from negativa.sampling.stages import stages
+from negativa.sampling.walk import Ask, walk
 from tests import adapter_files as files
 from tests.test_inside import insides
 
@@ -299,11 +301,10 @@ class TestPasses:
             Shown(self.NONE, ((Image(SHOWN), 0.5),)),
             Shown(self.NONE, ((Blank("base"), 0.5),)),
         ]
-        (moment, *_), rule = moments(recipe, {"num_train_timesteps": 1000}), rules.build(recipe)
-        named, _ = passes_at(recipe, rule, moment)
+        stage, rule = stages(recipe, {"num_train_timesteps": 1000})[0], rules.build(recipe)
         answers = dict(zip(passes, (7.0, 5.0, 3.0, 1.0), strict=True))
-        predictions = {name: blended(name, named, answers, moment) for name in rule.passes(moment)}
-        assert rule.combine(predictions, moment, {}) == 3 * 7 - 2 * (1 + 5 - 3)
+        predictions = {name: blended(name, stage.passes, answers, stage.start) for name in stage.names}
+        assert rule.combine(predictions, stage.moment, {}) == 3 * 7 - 2 * (1 + 5 - 3)
         inside = asks(recipe.replace(rule="nag"))[0].passes["positive"].patches[0].against
         assert inside == ((Shown(self.NONE, ((AWAY, 0.5),)), 1.0), (Shown(self.NONE, ((Image(SHOWN), 0.5),)), -1.0))
 
@@ -442,10 +443,8 @@ class TestCommands:
         assert parse_image("a=b.png") == Image("a=b.png") and parse_image("at 10:30") == Image("at 10:30")
         assert parse_image("plus=at 10:30") == Image("at 10:30", "plus")
         assert parse_negative_image("plus=x.png:0.8:0:0.5") == Negative(Image("x.png", "plus"), 0.8, 0.0, 0.5)
-        assert together(None, None) is None and together((Negative("a"),), ["x.png"]) == (
-            Negative("a"),
-            Negative(Image("x.png")),
-        )
+        both = (Negative("a"), Negative(Image("x.png")))
+        assert Away().beside(None) is None and Away(negative_image=["x.png"]).beside(both[:1]) == both
         for text, words in (("x.png:1:0.5", "allowed: .*PATH"), ("none.png", "No such file"), ("x.png:-1", "from 0 to 10")):
             with pytest.raises(InputError, match=words):
                 parse_negative_image(text)
@@ -454,14 +453,15 @@ class TestCommands:
         monkeypatch.chdir(tmp_path)
         for name, picture in (("x.png", SHOWN), ("y.png", OTHER)):
             picture.save(name, "PNG")
-        assert together(None, ["x.png:0.5"], ["y.png"]) == (Negative(Image("x.png"), 0.5, keep=Image("y.png")),)
+        away = Negative(Image("x.png"), 0.5, keep=Image("y.png"))
+        assert Away(negative_image=["x.png:0.5"], keep_image=["y.png"]).beside(None) == (away,)
         for images, keeps, words in (
             (None, ["y.png"], "1 beside 0 of --negative-image were given; allowed: one for each of them, or none"),
             (["x.png", "x.png"], ["y.png"], "1 beside 2"),
             (["x.png"], ["y.png:0.5"], "its weight is that of its negative image"),
         ):
             with pytest.raises(InputError, match=f"keep image: .*{words}"):
-                together(None, images, keeps)
+                Away(negative_image=images, keep_image=keeps).beside(None)
 
     def test_adapters_as_they_are_written(self) -> None:
         assert parse_adapters(None) == [] and parse_adapters(["a/b.bin"]) == ["a/b.bin"]
@@ -507,3 +507,35 @@ class TestCommands:
         said = capsys.readouterr().out
         assert f"image: {str(path)!r}, weight 0" in said and f"negative: image {str(path)!r}, weight 1" in said
         assert said.count("has no effect") == 2
+
+    def test_experiments_show_pictures_too(self, monkeypatch, folder: Path, models: Path, tmp_path: Path) -> None:
+        shown, other = saved(tmp_path / "shown.png", SHOWN), saved(tmp_path / "other.png", OTHER)
+        common = (
+            "--image",
+            f"{shown}:0.7",
+            "--steps",
+            "2",
+            "--model",
+            str(folder),
+            "--adapter",
+            str(models / "base.safetensors"),
+        )
+        grid, swept = tmp_path / "grid", tmp_path / "swept"
+        self.run(monkeypatch, "grid", "a man", "--row", "none=", "--row", "hat=hat", "--seed", "1", *common, "--out", str(grid))
+        away = ("--negative-image", str(other), "--axis", "negative-weight=0.5,1", "--seed", "1")
+        self.run(monkeypatch, "sweep", "a man", *away, *common, "--out", str(swept))
+        recipes = [[negativa.read(one).recipe for one in out.glob("pictures/*.png")] for out in (grid, swept)]
+        assert [len(some) for some in recipes] == [2, 2]
+        assert all(one.images == (Image(shown, weight=0.7),) for some in recipes for one in some)
+        assert {one.negative for one in recipes[1]} == {(Negative(Image(other), weight),) for weight in (0.5, 1.0)}
+
+    def test_a_study_shows_them_through_a_given_adapter(self, monkeypatch, capsys, folder, models, tmp_path: Path) -> None:
+        shown, out, plan = saved(tmp_path / "shown.png", SHOWN), tmp_path / "out", tmp_path / "plan.toml"
+        arms = f'[[arms]]\nlabel = "shown"\nimages = ["{shown}"]\n[[arms]]\nlabel = "away"\n'
+        arms += f'negative = [{{condition = {{image = "{shown}"}}}}]\n'
+        plan.write_text(f'prompts = "a man"\nseeds = "2"\nsteps = 2\nmodels = ["{folder}"]\nmeasures = "kept"\n{arms}')
+        adapter = ("--adapter", str(models / "base.safetensors"), "--device", "cpu")
+        self.run(monkeypatch, "study", str(plan), "--out", str(out), *adapter)
+        assert "away: " in capsys.readouterr().out
+        receipts = [negativa.read(one).receipt for one in out.glob("pictures/*.png")]
+        assert len(receipts) == 6 and sum("base" in one["adapters"] for one in receipts) == 4

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from negativa.errors import InputError, NegativaError
 from negativa.experiments.chunks import Crew, Died, settle
 from negativa.experiments.making import Here, Made, make
 from negativa.plain.recipe import Recipe
+
+if TYPE_CHECKING:
+    from negativa.studio import Loading
 
 MEMORY: Final = 6 * 2**30  # bytes for an actor without a GPU: Stable Diffusion 1 in float32, and what it works on
 
@@ -33,23 +36,21 @@ class Cluster(Crew[Actor]):
 
     Where there are no GPUs, or `device` is "cpu", there is one for each group of cores, which is one core where memory
     allows; never some of both, so that all pictures come from one kind of device. `address` is "auto" or HOST:PORT;
-    `device`, `dtype` and `reproducible` are those of `negativa.load`. Negativa must be installed on every machine, and a
-    model's folder be there under the same path. A process that is connected to Ray stays with that cluster, and this waits
+    `loading` are arguments of `negativa.load`. Negativa must be installed on every machine, and a model's folder be there under
+    the same path. A process that is connected to Ray stays with that cluster, and this waits
     as long as others fill it.
     Raises `NegativaError` if Ray is not installed or no cluster answers, `InputError` for a device that it does not have.
     """
 
-    def __init__(
-        self, address: str = "auto", device: str | None = None, dtype: str | None = None, reproducible: bool = False
-    ) -> None:
+    def __init__(self, address: str = "auto", **loading: Unpack[Loading]) -> None:
         self._ray = _connect(address)
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        size, self._threads, self._options = _shares(nodes, device)
+        size, self._threads, self._options = _shares(nodes, loading.get("device"))
         super().__init__(size)
-        self._settings = {"device": device, "dtype": dtype, "reproducible": reproducible}
+        self._loading = loading
 
     def _start(self) -> Actor:
-        actor = self._ray.remote(_Maker).options(**self._options).remote(self._threads, Path.cwd(), self._settings)
+        actor = self._ray.remote(_Maker).options(**self._options).remote(self._threads, Path.cwd(), self._loading)
         return Actor(actor, actor.make.remote({}))
 
     def _give(self, worker: Actor, todo: dict[int, Recipe]) -> None:
@@ -80,11 +81,11 @@ class Cluster(Crew[Actor]):
 class _Maker:
     """What an actor is."""
 
-    def __init__(self, threads: int, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, threads: int, folder: Path, loading: Loading) -> None:
         with suppress(OSError):
             os.chdir(folder)  # models may be named by a path from there
         settle(threads)
-        self._here = Here(**settings)
+        self._here = Here(**loading)
 
     def make(self, todo: dict[int, Recipe]) -> list[Made]:
         return list(make(self._here, todo))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 from negativa.errors import NegativaError
 from negativa.plain.receipt import Receipt
@@ -14,7 +14,7 @@ from negativa.plain.recipe import Recipe
 if TYPE_CHECKING:
     from PIL import Image
 
-    from negativa.studio import Studio
+    from negativa.studio import Loading, Studio
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,12 @@ def make(maker: Maker, todo: dict[int, Recipe]) -> Iterator[Made]:
 class Here:
     """Makes pictures in this process, with one studio for each model, loaded when first needed.
 
-    Each call lets go of the models that none of its recipes is waiting for, but for the last one.
+    `loading` are arguments of `negativa.load`. Each call lets go of the models that none of its recipes is waiting for, but
+    for the last one.
     """
 
-    def __init__(self, device: str | None = None, dtype: str | None = None, reproducible: bool = False) -> None:
-        self._settings = {"device": device, "dtype": dtype, "reproducible": reproducible}
+    def __init__(self, **loading: Unpack[Loading]) -> None:
+        self._loading = loading
         self._studios: dict[str, Studio] = {}
 
     def studio(self, model: str | None) -> Studio:
@@ -65,7 +66,7 @@ class Here:
 
         name = model or "terrarium"
         if name not in self._studios:
-            self._studios[name] = load(name, **self._settings)  # type: ignore[arg-type]
+            self._studios[name] = load(name, **self._loading)
         return self._studios[name]
 
     def __call__(self, recipes: Sequence[Recipe]) -> Iterator[Made]:

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 from negativa.experiments.chunks import Crew, Died, settle
 from negativa.experiments.making import Here, Made, make
 from negativa.plain.knobs import whole
 from negativa.plain.recipe import Recipe
+
+if TYPE_CHECKING:
+    from negativa.studio import Loading
 
 
 @dataclass(eq=False)
@@ -31,20 +34,20 @@ class Process:
 class Processes(Crew[Process]):
     """Makes pictures in `workers` processes (1 to 256), each with its share of the cores and its own copy of the models.
 
-    They share one device; `device`, `dtype` and `reproducible` are those of `negativa.load`. Close it, or use it in a
-    `with`, when no more pictures are wanted. A script that uses it does its work under `if __name__ == "__main__"`, since
+    They share one device; `loading` are arguments of `negativa.load`. Close it, or use it in a `with`, when no more pictures
+    are wanted. A script that uses it does its work under `if __name__ == "__main__"`, since
     every process imports the script again. Raises `InputError` for a number of workers out of range.
     """
 
-    def __init__(self, workers: int, device: str | None = None, dtype: str | None = None, reproducible: bool = False) -> None:
+    def __init__(self, workers: int, **loading: Unpack[Loading]) -> None:
         super().__init__(whole("workers", workers, 1, 256))
-        self._settings = {"device": device, "dtype": dtype, "reproducible": reproducible}
+        self._loading = loading
 
     def _start(self) -> Process:
         spawn = multiprocessing.get_context("spawn")
         ours, theirs = spawn.Pipe()
         threads = max(1, _cores() // self.size)
-        process = spawn.Process(target=_work, args=(theirs, threads, self._settings), name="negativa-worker", daemon=True)
+        process = spawn.Process(target=_work, args=(theirs, threads, self._loading), name="negativa-worker", daemon=True)
         with _deaf_to_interrupts():
             process.start()
         theirs.close()  # from here on its end is our end of file
@@ -72,11 +75,11 @@ class Processes(Crew[Process]):
         worker.process.close()
 
 
-def _work(connection: Connection, threads: int, settings: dict[str, Any]) -> None:
+def _work(connection: Connection, threads: int, loading: Loading) -> None:
     """The life of a process: chunk after chunk, until the other end of the pipe is closed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     settle(threads)
-    here = Here(**settings)
+    here = Here(**loading)
     with suppress(EOFError, ConnectionError):
         connection.send(None)
         while True:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from textwrap import shorten
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from negativa.apps.cli import compare, options
+from negativa.apps.cli.flat import flat
 from negativa.apps.cli.screen import counted, interruption, print_table, say, say_all
+from negativa.apps.cli.settings import Machine, Settings
 from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
+from negativa.plain.recipe import Recipe
 
 if TYPE_CHECKING:
     from negativa.experiments.ablation import Finding
     from negativa.plain.conditions import Negative
 
 
+@flat
 def ablate(
+    *,
     prompt: options.Prompt,
     negative: Annotated[
         list[str],
@@ -33,28 +38,10 @@ def ablate(
     minimise: Annotated[
         bool, typer.Option("--minimise", help="Look for a shortest negative that cannot be told from the whole.")
     ] = False,
-    scale: options.Scale = None,
-    distilled_scale: options.DistilledScale = None,
-    steps: options.Steps = None,
-    sampler: options.Sampler = None,
-    rule: options.Rule = None,
-    knob: options.Knob = None,
-    wrap: options.Wrap = None,
-    window: options.Window = None,
-    nothing: options.Nothing = None,
-    width: options.Width = None,
-    height: options.Height = None,
-    model: options.Model = None,
-    weaker: options.Weaker = None,
-    syntax: options.Syntax = None,
-    emphasis: options.Emphasis = None,
-    embeddings: options.Embeddings = None,
-    lora: options.Loras = None,
+    settings: Settings,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
-    reproducible: options.Reproducible = False,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
+    machine: Machine,
 ) -> None:
     """Take a negative apart: negativa ablate "portrait of a man" -n "mustache, blurry, hat" --measure presence:mustache"""
     from negativa.experiments.ablation import Begun, Report, ablate
@@ -63,12 +50,9 @@ def ablate(
     from negativa.experiments.page import PICTURES
     from negativa.experiments.plan import read_seeds
 
-    settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    settings |= {"model": model, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
-    settings |= {"distilled_scale": distilled_scale}
-    base = compare.recipe_of(prompt, window, knob, wrap, lora, weaker, embeddings=embeddings, **settings)
+    base = Recipe(prompt, **settings.fields())
     folder = compare.folder_of("ablate", prompt, out, overwrite)
-    make = Here(device=device, dtype=dtype, reproducible=reproducible)
+    make = Here(**machine.loading)
     events = ablate(base, _joined(negative), measure, read_seeds(seeds), minimise, make, folder / PICTURES)
     with interruption(lambda: compare.kept(folder if (folder / PICTURES).exists() else None)):
         for event in counted(events, None):
@@ -76,7 +60,7 @@ def ablate(
                 more = f", then at most {event.more} to find a shortest negative" if minimise else ""
                 say(f"{event.pictures} pictures{more}")
             elif isinstance(event, Report):
-                say_all(event.notices, event.failures)
+                say_all((*machine.unread(base), *event.notices), event.failures)
                 if not event.findings:
                     raise InputError(f"measure: none could score the pictures in {str(folder)!r}; {event.failures[-1]}")
                 files = write_report(folder, event)

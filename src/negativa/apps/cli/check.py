@@ -6,61 +6,36 @@ from typing import Annotated, Any
 
 import typer
 
-from negativa.apps.cli import compare, options
-from negativa.apps.cli.images import parse_adapters, parse_image, together, unread
+from negativa.apps.cli import options
+from negativa.apps.cli.flat import flat
 from negativa.apps.cli.screen import progress
+from negativa.apps.cli.settings import Away, Machine, Settings
 from negativa.apps.cli.texts import understood
+from negativa.plain.recipe import Recipe
 
 SEEDS = 4  # of a measurement
 
 
+@flat
 def check(
+    *,
     prompt: options.Prompt,
-    negative: options.Negatives = None,
+    away: Away,
     measure: Annotated[
         bool, typer.Option("--measure", help="Draw with and without each negative, and say what moved.")
     ] = False,
-    scale: options.Scale = None,
-    distilled_scale: options.DistilledScale = None,
-    steps: options.Steps = None,
-    sampler: options.Sampler = None,
-    rule: options.Rule = None,
-    knob: options.Knob = None,
-    wrap: options.Wrap = None,
-    window: options.Window = None,
-    nothing: options.Nothing = None,
-    model: options.Model = None,
-    weaker: options.Weaker = None,
-    syntax: options.Syntax = None,
-    emphasis: options.Emphasis = None,
+    settings: Settings,
     literal: options.Literal = False,
-    image: options.Images = None,
-    negative_image: options.NegativeImages = None,
-    keep_image: options.KeepImages = None,
-    no_image: options.NoImage = None,
-    adapter: options.Adapters = None,
-    image_encoder: options.ImageEncoder = None,
-    embeddings: options.Embeddings = None,
-    lora: options.Loras = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
+    machine: Machine,
 ) -> None:
     """Say what of a prompt and its negatives has no effect: negativa check "a man without a hat" -n "hat, hat" --scale 1"""
     from negativa.notices import said_of
     from negativa.plain.conditions import NOTHINGS
     from negativa.studio import load
 
-    texts = understood(prompt, negative, literal)
-    settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    settings |= {"model": model, "syntax": syntax, "emphasis": emphasis, "no_image": no_image}
-    settings |= {
-        "negative": together(texts.negatives, negative_image, keep_image),
-        "images": tuple(map(parse_image, image or ())),
-    }
-    settings |= {"distilled_scale": distilled_scale, "embeddings": embeddings}
-    recipe = compare.recipe_of(texts.prompt or "", window, knob, wrap, lora, weaker, **settings)
-    files: dict[str, Any] = {"adapters": parse_adapters(adapter), "image_encoder": image_encoder}
-    studio = load(recipe.model or "terrarium", device=device, dtype=dtype, **files)
+    texts = understood(prompt, away.negative, literal)
+    recipe = Recipe(texts.prompt or "", away.beside(texts.negatives), **settings.fields())
+    studio = load(recipe.model or "terrarium", **machine.loading)
     recipe = studio.complete(recipe)
     print(f"prompt: {recipe.prompt!r}")
     for one in recipe.images:
@@ -71,7 +46,7 @@ def check(
         print(f"negative: {one.label}, weight {one.weight:g}, from {one.start:g} to {one.stop:g} of the steps")
     if not recipe.negative:
         print(f"negative: none; what guides away is {NOTHINGS[recipe.nothing or studio.denoiser.nothing]}")
-    for notice in (said := (*texts.notices, *unread(recipe, adapter, image_encoder), *said_of(recipe, studio.denoiser))):
+    for notice in (said := (*texts.notices, *machine.unread(recipe), *said_of(recipe, studio.denoiser))):
         print(f"notice: {notice}")
     if not said:
         print("nothing to object")

@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from negativa.apps.cli.generate import parse_knobs
 from negativa.apps.cli.screen import counted, interruption, say, say_all
-from negativa.apps.cli.texts import parse_lora, parse_weaker
 from negativa.errors import NegativaError
-from negativa.plain.recipe import Recipe
 
 if TYPE_CHECKING:
     from negativa.experiments.making import Here
     from negativa.experiments.tables import Table
-
-
-def recipe_of(
-    prompt: str,
-    window: str | None,
-    knob: list[str] | None,
-    wrap: list[str] | None,
-    lora: list[str] | None,
-    weaker: str | None,
-    **given: Any,
-) -> Recipe:
-    """The recipe of what was given on the command line; None is its default."""
-    given |= {"window": window, "wrappers": wrap, "weaker": parse_weaker(weaker)}
-    given |= {"loras": None if lora is None else tuple(map(parse_lora, lora))}
-    given |= {"knobs": None if knob is None else parse_knobs(knob)}
-    return Recipe(prompt, **{name: value for name, value in given.items() if value is not None})
 
 
 def seeds_of(given: list[int] | None) -> list[int]:
@@ -61,7 +43,7 @@ def kept(there: Path | None) -> str:
     return f"what was finished is in {there}; to make all of it, run it again into a new folder or with --overwrite"
 
 
-def fill_tables(tables: list[Table], make: Here, folder: Path, title: str, overwrite: bool) -> None:
+def fill_tables(tables: list[Table], make: Here, folder: Path, title: str, overwrite: bool, notices: Iterable[str]) -> None:
     """Make the cells, write the album, say what it cost; whatever ends it, what is finished is written.
 
     Ends with status 1 if a cell has no picture.
@@ -84,7 +66,7 @@ def fill_tables(tables: list[Table], make: Here, folder: Path, title: str, overw
         finally:
             page = page or album.close(tables, summary)
     assert summary is not None
-    say_all(summary.notices, summary.failures)
+    say_all((*notices, *summary.notices), summary.failures)
     for table in tables:
         print(folder / f"{table.name}.png")
     print(f"{page}  {summary.cells} cells, {summary.rows_asked} rows asked, {summary.rows_run} run, {summary.seconds:.1f} s")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from negativa.apps.cli import compare, options
+from negativa.apps.cli.flat import flat
+from negativa.apps.cli.settings import Machine, Settings
 from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
+from negativa.plain.recipe import Recipe
 
 
+@flat
 def grid(
+    *,
     prompt: options.Prompt,
     seed: options.Seeds = None,
     column: Annotated[
@@ -24,28 +29,10 @@ def grid(
         typer.Option(metavar="LABEL=TEXT[:WEIGHT[:START:STOP]]", help="A negative; may be repeated, no text is none."),
     ] = None,
     placebo: Annotated[str | None, typer.Option(help="Add a word that means nothing as a row, column or both.")] = None,
-    scale: options.Scale = None,
-    distilled_scale: options.DistilledScale = None,
-    steps: options.Steps = None,
-    sampler: options.Sampler = None,
-    rule: options.Rule = None,
-    knob: options.Knob = None,
-    wrap: options.Wrap = None,
-    window: options.Window = None,
-    nothing: options.Nothing = None,
-    width: options.Width = None,
-    height: options.Height = None,
-    model: options.Model = None,
-    weaker: options.Weaker = None,
-    syntax: options.Syntax = None,
-    emphasis: options.Emphasis = None,
-    embeddings: options.Embeddings = None,
-    lora: options.Loras = None,
+    settings: Settings,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
-    reproducible: options.Reproducible = False,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
+    machine: Machine,
 ) -> None:
     """Lay out additions and negatives: negativa grid "an armchair in the shape of an avocado" --seed 59049"""
     from negativa.experiments.grids import COLUMNS, ROWS, Addition, lay_grid
@@ -63,14 +50,11 @@ def grid(
             one = parse_negative(text)
             yield Addition(label, one.text, one.weight, one.start, one.stop)
 
-    settings: dict[str, Any] = {"scale": scale, "steps": steps, "sampler": sampler, "rule": rule, "nothing": nothing}
-    settings |= {"model": model, "syntax": syntax, "emphasis": emphasis, "width": width, "height": height}
-    settings |= {"distilled_scale": distilled_scale}
-    base = compare.recipe_of(prompt, window, knob, wrap, lora, weaker, embeddings=embeddings, **settings)
+    base = Recipe(prompt, **settings.fields())
     rows, columns = ROWS, COLUMNS
     if row or column:
         rows, columns = tuple(negatives()), tuple(Addition(*one) for one in additions("column", column))
     tables = lay_grid(base, compare.seeds_of(seed), rows, columns, placebo)  # type: ignore[arg-type]
     folder = compare.folder_of("grid", prompt, out, overwrite)
-    make = Here(device=device, dtype=dtype, reproducible=reproducible)
-    compare.fill_tables(tables, make, folder, f"Grid: {prompt}", overwrite)
+    make = Here(**machine.loading)
+    compare.fill_tables(tables, make, folder, f"Grid: {prompt}", overwrite, machine.unread(base))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,6 @@ from negativa.apps.cli.texts import TAIL, check_end
 from negativa.errors import InputError
 from negativa.plain.conditions import Negative
 from negativa.plain.images import Image
-from negativa.plain.recipe import Recipe
 
 ADAPTER: Final = re.compile(r"(?P<adapter>[\w.-]+)=(?P<rest>.+)", re.DOTALL)
 WEIGHTED: Final = re.compile(rf"(?P<path>.+?){TAIL}", re.DOTALL)
@@ -30,21 +29,6 @@ def parse_negative_image(text: str, keep: str | None = None) -> Negative:
     return Negative(Image(path, **adapter), **numbers, keep=None if keep is None else _kept(keep))
 
 
-def together(
-    negatives: tuple[Negative, ...] | None, images: Sequence[str] | None, keeps: Sequence[str] | None = None
-) -> tuple[Negative, ...] | None:
-    """The negatives in words and those that are pictures, None if neither was typed.
-
-    Raises `InputError` unless there are as many pictures that stay as negative ones, or none.
-    """
-    if keeps and len(keeps) != len(images or ()):
-        given = f"{len(keeps)} beside {len(images or ())} of --negative-image"
-        raise InputError(f"keep image: {given} were given; allowed: one for each of them, or none")
-    if images is None:
-        return negatives
-    return (*(negatives or ()), *map(parse_negative_image, images, keeps or [None] * len(images)))
-
-
 def parse_adapters(given: Sequence[str] | None) -> dict[str, str] | list[str]:
     """Adapter files as `load` takes them, from PATH or NAME=PATH. Raises `InputError` where some have a name and some none."""
     found = {text: ADAPTER.fullmatch(text) for text in given or () if not Path(text).is_file()}
@@ -54,14 +38,6 @@ def parse_adapters(given: Sequence[str] | None) -> dict[str, str] | list[str]:
     if len(named) < len(given or ()):
         raise InputError(f"adapter: {', '.join(given or ())} were given; allowed: NAME=PATH for all of them, or for none")
     return named
-
-
-def unread(recipe: Recipe, adapters: Sequence[str] | None, image_encoder: Path | None) -> Iterator[str]:
-    """Sentences about what reads images, where a recipe has none."""
-    if not recipe.images and all(one.text for one in recipe.negative):
-        for field, given in (("adapter", ", ".join(adapters or ())), ("image encoder", image_encoder)):
-            if given:
-                yield f"{field}: no image is given; {str(given)!r} has no effect"
 
 
 def _kept(text: str) -> Image:

@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from negativa.apps.cli import options
+from negativa.apps.cli.flat import flat
 from negativa.apps.cli.screen import interruption, say, studied
+from negativa.apps.cli.settings import Machine
 from negativa.errors import InputError
 
 if TYPE_CHECKING:
     from negativa.experiments.making import Maker
     from negativa.experiments.verdicts import Verdict
+    from negativa.studio import Loading
 
 
+@flat
 def study(
+    *,
     plan: Annotated[Path, typer.Argument(help="A TOML file: prompts, negatives, seeds, measures, ...")],
     out: Annotated[Path, typer.Option(help="Folder of the study; run again with the same one to go on.")],
     watch: Annotated[bool, typer.Option("--watch", help="Show progress, rate and time left.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine that make pictures.")] = None,
     ray: Annotated[str | None, typer.Option(metavar="auto|ADDRESS", help="Make pictures on a running Ray cluster.")] = None,
-    reproducible: options.Reproducible = False,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
+    machine: Machine,
 ) -> None:
     """Compare prompts, negatives, rules, scales fairly, with numbers: negativa study studies/mustache.toml --out mustache"""
     from negativa.experiments.plan import read_plan
@@ -41,10 +43,11 @@ def study(
             say(line)
 
     chosen = read_plan(plan)
-    settings = {"device": device, "dtype": dtype, "reproducible": reproducible}
+    for line in machine.unread(*(arm.recipe for arm in chosen.arms())):
+        say(f"notice: {line}")
     with (
         interruption(lambda: f"what is finished is kept in {str(out)!r}, run the study again to go on"),
-        _maker(workers, ray, settings) as make,
+        _maker(workers, ray, machine.loading) as make,
     ):
         events = carry_out(chosen, out, make)
         for event in studied(events) if watch else events:
@@ -70,24 +73,24 @@ def study(
 
 
 @contextmanager
-def _maker(workers: int | None, ray: str | None, settings: dict[str, Any]) -> Iterator[Maker]:
+def _maker(workers: int | None, ray: str | None, loading: Loading) -> Iterator[Maker]:
     """Where pictures are made: processes, a cluster, or here."""
     if workers is not None and ray is not None:
         raise InputError("workers: given together with ray; allowed: one of them")
     if workers is not None:
         from negativa.experiments.workers import Processes
 
-        with Processes(workers, **settings) as make:
+        with Processes(workers, **loading) as make:
             yield make
     elif ray is not None:
         from negativa.experiments.cluster import Cluster
 
-        with Cluster(ray, **settings) as make:
+        with Cluster(ray, **loading) as make:
             yield make
     else:
         from negativa.experiments.making import Here
 
-        yield Here(**settings)
+        yield Here(**loading)
 
 
 def _line(verdict: Verdict) -> str:

@@ -88,3 +88,17 @@ def check_end(field: str, text: str, written: str, numbers: str = TAIL) -> None:
 def parse_weaker(text: str | None) -> str | list[tuple[str, float]] | None:
     """What to move away from as written on the command line: a model, or a LoRA as in `parse_lora` after lora=."""
     return [parse_lora(text.removeprefix("lora="))] if text and text.startswith("lora=") else text
+
+
+def parse_knobs(written: list[str]) -> dict[str, float]:
+    """Knobs as written on the command line, each once: NAME=VALUE. Raises `InputError` for anything else."""
+    found: dict[str, float] = {}
+    for text in written:
+        name, _, value = text.partition("=")
+        if (name := name.strip()) in found:
+            raise InputError(f"knob: {name!r} was given twice; allowed: once")
+        try:
+            found[name] = float(value)
+        except ValueError as error:
+            raise InputError(f"knob: {text!r} was given; allowed: NAME=NUMBER, as in momentum=0.5") from error
+    return found
