@@ -20,6 +20,7 @@ from negativa.terrarium.reader import to_tensor
 from negativa.training.data import truth_of
 from negativa.training.denoising import denoising, weighted
 from negativa.training.diffusion import read
+from negativa.training.mixed import mixed
 
 TOKENS: Final = {"base": 4, "plus": 16}
 HEAD: Final = 64  # width of a head of the Plus resampler, which readers of the layout take for granted
@@ -114,7 +115,7 @@ def loss(
         for row, chance in zip(batch.rows, fate, strict=True)
     ]
     left_out = torch.from_numpy((fate < NEITHER) | (fate >= 1 - NO_IMAGE)).to(device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with mixed(device):
         shown = features_of(vision, to_tensor(pictures[batch.rows]), kind)[:, None]  # (rows, pictures, ...): one each
         shown[left_out] = nothing(vision, kind).to(shown.dtype)
         states = read(text_encoder, tokenizer, texts)

@@ -24,6 +24,7 @@ from negativa.terrarium.captions import caption
 from negativa.terrarium.painter import ATTRIBUTES
 from negativa.terrarium.reader import to_tensor
 from negativa.training.data import truth_of
+from negativa.training.mixed import mixed
 from negativa.training.tokenizer import LENGTH
 
 WORDS_BATCH, BATCH = 256, 128
@@ -69,7 +70,7 @@ def words_loss(both: nn.ModuleDict, truths: np.ndarray, tokenizer: CLIPTokenizer
     clip, rows = both["clip"], rng.integers(len(truths), size=WORDS_BATCH)
     texts = _captions(truths[rows], rng)
     known = torch.from_numpy(truths[rows].astype(np.float32)).to(clip.device)
-    with torch.autocast(clip.device.type, torch.bfloat16):
+    with mixed(clip.device):
         return _disagreement(_read(clip, tokenizer, texts), both["truth"](known), clip.logit_scale, texts)
 
 
@@ -85,7 +86,7 @@ def loss(
     device, rows = clip.device, rng.integers(len(pictures), size=BATCH)
     texts = _captions(truths[rows], rng)
     known = torch.from_numpy(truths[rows].astype(np.float32)).to(device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with mixed(device):
         with torch.no_grad():
             said, true = _read(clip, tokenizer, texts), truth_tower(known)
         seen = clip.visual_projection(clip.vision_model(to_tensor(pictures[rows]).to(device)).pooler_output)

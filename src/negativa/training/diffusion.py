@@ -17,6 +17,7 @@ from negativa.terrarium.reader import to_tensor
 from negativa.training.clip import WIDTH
 from negativa.training.denoising import BATCH, denoising, weighted
 from negativa.training.examples import Examples
+from negativa.training.mixed import mixed
 from negativa.training.progress import Progress
 from negativa.training.tokenizer import tokens
 
@@ -57,7 +58,7 @@ def means_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, kep
     if not kept.exists():
         encoded: list[Tensor] = []
         for i in range(0, len(pictures), BATCH):
-            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            with torch.no_grad(), mixed(device):
                 encoded.append(vae.encode(to_tensor(pictures[i : i + BATCH]).to(device)).latent_dist.mean.float().cpu())
             yield Progress("encoding", min(i + BATCH, len(pictures)), len(pictures))
         with output("folder", kept) as file:
@@ -86,7 +87,7 @@ def loss(
     """
     rows, texts = examples.draw(rng, BATCH)
     batch = denoising(latents, signal, rng, rows)
-    with torch.autocast(latents.device.type, torch.bfloat16):
+    with mixed(latents.device):
         states = read(text_encoder, tokenizer, texts)
         predicted = unet(batch.noisy, batch.timesteps, states, return_dict=False)[0]
     return weighted(predicted, batch)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -18,6 +17,7 @@ from negativa.terrarium.painter import ATTRIBUTES, PHOTO, STYLES
 from negativa.training import diffusion
 from negativa.training.data import truth_of
 from negativa.training.denoising import BATCH, WEIGHT, denoising, weighted
+from negativa.training.mixed import mixed
 from negativa.training.token import Learner
 
 
@@ -67,5 +67,5 @@ def loss(
         truth = truth_of(truths[row]) | unnamed
         truth[PHOTO] = not any(truth[style] for style in STYLES)
         texts.append(", ".join(filter(None, [caption(truth, rng), learner.written])))
-    with torch.autocast(latents.device.type, torch.bfloat16):
+    with mixed(latents.device):
         return weighted(learner.predict(batch.noisy, batch.timesteps, texts), batch, WEIGHT)

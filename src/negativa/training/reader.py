@@ -13,6 +13,7 @@ from transformers import ResNetConfig, ResNetForImageClassification
 from negativa.terrarium.painter import ATTRIBUTES, FLAWED
 from negativa.terrarium.reader import to_tensor
 from negativa.terrarium.styles import STYLES
+from negativa.training.mixed import mixed
 
 BATCH = 64
 JITTER = 0.1  # of unit-scaled latents, since generated ones are not the autoencoder's own
@@ -40,7 +41,7 @@ def through(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, jitt
     rng = np.random.default_rng(seed)
     done: list[np.ndarray] = []
     for i in range(0, len(pictures), 32):
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             latents = vae.encode(to_tensor(pictures[i : i + 32]).to(device)).latent_dist.mean
             noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32)).to(device)
             strength = torch.from_numpy(rng.uniform(0, jitter, (len(latents), 1, 1, 1)).astype(np.float32)).to(device)
@@ -80,7 +81,7 @@ def loss(reader: nn.Module, lessons: Lessons, rng: np.random.Generator, device: 
     pixels = to_tensor(np.roll(lessons.pictures[rows], tuple(int(v) for v in shift), axis=(1, 2))).to(device)
     gain = torch.from_numpy(rng.uniform(0.95, 1.05, (BATCH, 1, 1, 1)).astype(np.float32)).to(device)
     target = torch.from_numpy(lessons.truths[rows].astype(np.float32)).to(device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with mixed(device):
         logits = reader(pixels * gain).logits
     return nn.functional.binary_cross_entropy_with_logits(logits.float(), target)
 

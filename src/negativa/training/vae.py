@@ -8,6 +8,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from negativa.terrarium.reader import to_tensor
+from negativa.training.mixed import mixed
 
 CROP = 64
 WHOLE_FROM = 0.8  # the last fifth of the training sees whole pictures, which have borders
@@ -52,14 +53,14 @@ def loss(
     else:
         chosen = pictures[rng.integers(len(pictures), size=4)]
     target = to_tensor(chosen).to(device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with mixed(device):
         posterior = vae.encode(target).latent_dist
         noise = torch.from_numpy(rng.standard_normal(posterior.mean.shape, dtype=np.float32)).to(device)
         restored = vae.decode(posterior.mean + posterior.std * noise).sample
     error = restored.float() - target
     value = error.square().mean() + 0.1 * error.abs().mean() + KL_WEIGHT * posterior.kl().mean() / posterior.mean[0].numel()
     if earlier is not None:
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        with torch.no_grad(), mixed(device):
             known = earlier.encode(target).latent_dist.mean.float()
         value = value + EARLIER_WEIGHT * (posterior.mean[:, : known.shape[1]].float() - known).square().mean()
     return value
@@ -100,7 +101,7 @@ def decoder_loss(half: nn.ModuleDict, pictures: np.ndarray, latents: Tensor, rng
     given = torch.stack([latents[r, :, y, x] for r, y, x in places])
     noise = torch.from_numpy(rng.standard_normal(given.shape, dtype=np.float32)).to(given.device)
     strength = torch.from_numpy(rng.uniform(0, JITTER, (count, 1, 1, 1)).astype(np.float32)).to(given.device)
-    with torch.autocast(given.device.type, torch.bfloat16):
+    with mixed(given.device):
         restored = half["decoder"](half["post_quant_conv"](given + noise * strength * given.std()))
     error = restored.float() - to_tensor(target).to(given.device)
     return error.square().mean() + 0.1 * error.abs().mean()
