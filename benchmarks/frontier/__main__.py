@@ -1,7 +1,7 @@
 """Every rule beside the others: what a negative removes, what it leaves as it was, and what that costs.
 
 On the exact mixture the truth is a formula; on terrarium the reader knows. Writes docs/frontier.md and its chart. What is
-finished is kept in a folder, and a run that was stopped goes on from there.
+finished is kept beside this file, picture by picture, and a run that was stopped goes on from there, on any machine.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ways import WEIGHTS, ways
 from negativa.experiments.workers import Processes
 
 DOCS = Path(__file__).parents[2] / "docs"
+FINISHED = Path(__file__).parent / "finished"
 SHARE, ROWS = 0.95, 1.3  # what one would want removed and kept, and at what cost
 
 
@@ -27,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=40, help="of each attribute")
     parser.add_argument("--attributes", type=int, default=20)
-    parser.add_argument("--kept", type=Path, default=Path("frontier"), help="folder of what is finished")
+    parser.add_argument("--kept", type=Path, default=FINISHED, help="folder of what is finished")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that draw side by side")
     given = parser.parse_args()
     compared, seeds = ways(), range(2000, 2000 + given.seeds)

@@ -76,23 +76,24 @@ def cases(make: Maker, number: int, seeds: Sequence[int]) -> list[Case]:
 
 def cells(make: Maker, ways: Sequence[Way], chosen: Sequence[Case], seeds: Sequence[int], folder: Path) -> Iterator[Cell]:
     """Every way at every strength, first with the first few seeds, then with the next; what lies in the folder is read."""
+    folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, len(seeds), WAVE):
         wave = seeds[first : first + WAVE]
-        mine = folder / drawn_with(chosen, wave)
-        mine.mkdir(parents=True, exist_ok=True)
-        files = {
-            (way.name, weight): mine / f"{way.name} {weight:g}.json".replace(":", " ") for way in ways for weight in WEIGHTS
-        }
-        left = [way for way in ways if not all(files[way.name, weight].exists() for weight in WEIGHTS)]
-        before = without(make, left, chosen, wave)
+        file = folder / f"{wave[0]}-{drawn_with(chosen, wave)}.jsonl"
+        done = {(one.name, one.weight): one for one in finished(file)}
+        before = without(make, [way for way in ways if any((way.name, w) not in done for w in WEIGHTS)], chosen, wave)
         for way in ways:
             for weight in WEIGHTS:
-                file = files[way.name, weight]
-                if not file.exists():
-                    cell = measured(make, way, weight, before[way.name], wave)
+                if (way.name, weight) not in done:
+                    done[way.name, weight] = measured(make, way, weight, before[way.name], wave)
                     with whole(file) as out:
-                        out.write(json.dumps(asdict(cell)).encode())
-                yield Cell(**json.loads(file.read_text()))
+                        out.write("".join(f"{json.dumps(asdict(one))}\n" for one in done.values()).encode())
+                yield done[way.name, weight]
+
+
+def finished(file: Path) -> list[Cell]:
+    """The cells of a wave that are there already."""
+    return [Cell(**json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def drawn_with(chosen: Sequence[Case], seeds: Sequence[int]) -> str:
@@ -140,7 +141,8 @@ def measured(make: Maker, way: Way, weight: float, before: dict[Case, list], see
         removed += [1 - has] if had else []
         shots.append(Shot(new, recipe, old))
     rows = sum(asked for _, asked in after) / len(after) / STEPS
-    return Cell(way.name, weight, removed, build("kept").score(shots), rows, build("distance").score(shots)[0])
+    kept = [round(one, 4) for one in build("kept").score(shots)]
+    return Cell(way.name, weight, removed, kept, rows, build("distance").score(shots)[0])
 
 
 def recipes_of(way: Way, case: Case, weight: float, seeds: Sequence[int]) -> list[Recipe]:
