@@ -313,8 +313,25 @@ def test_help_answers_at_once_and_imports_nothing_heavy(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1].split() == ["loaded"]
 
 
-def test_help_takes_less_than_half_a_second_of_work(tmp_path: Path) -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert run("--help", cwd=tmp_path).returncode == 0
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+BARE = """
+import typer
+app = typer.Typer()
+@app.command()
+def one(name: str) -> None: ...
+@app.command()
+def two(name: str) -> None: ...
+app()
+"""
+
+
+def test_help_takes_little_more_work_than_that_of_a_bare_command_line(tmp_path: Path) -> None:
+    def work(*command: str) -> float:
+        taken: list[float] = []
+        for _ in range(3):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            assert subprocess.run([*command, "--help"], capture_output=True, cwd=tmp_path, check=False).returncode == 0
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        return min(taken)
+
+    assert work(*COMMAND) < 2.5 * work(sys.executable, "-c", BARE)

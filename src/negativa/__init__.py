@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from negativa.errors import InputError, ModelError, NegativaError, OutputError
 from negativa.plain.conditions import Negative
 from negativa.plain.images import Image
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
-from negativa.studio import Result, Stepped, Studio, load
 
 if TYPE_CHECKING:
     from negativa import exact, terrarium
     from negativa.language.pictures import read, save
+    from negativa.studio import Result, Stepped, Studio, load
 
 __all__ = [
     "Image",
@@ -36,10 +36,16 @@ __all__ = [
 ]
 
 
+#: What is loaded when it is first used, so that the command line starts at once, and the modules that it is in.
+HOMES: Final = dict.fromkeys(("Result", "Stepped", "Studio", "load"), "studio") | dict.fromkeys(
+    ("read", "save"), "language.pictures"
+)
+
+
 def __getattr__(name: str) -> Any:
-    """Load what needs Pillow or numpy when it is first used, so that the command line starts at once."""
-    if name in ("read", "save"):
-        return getattr(import_module("negativa.language.pictures"), name)
+    """Load the rest when it is first used."""
+    if name in HOMES:
+        return getattr(import_module(f"negativa.{HOMES[name]}"), name)
     if name in ("exact", "terrarium"):
         return import_module(f"negativa.{name}")
     raise AttributeError(f"module 'negativa' has no attribute {name!r}")
