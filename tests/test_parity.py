@@ -13,7 +13,11 @@ from negativa.plain.samplers import SAMPLERS
 from negativa.sampling import noise
 from negativa.sampling.steps import scheduler_class
 
-TOLERANCE = 1e-4
+TOLERANCE = 2e-5  # of the latents' deviation, which is about 1 in a trained model; an untrained one's may be 18
+
+
+def same(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=TOLERANCE * float(theirs.std()))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def test_latents_equal_the_pipelines(pair, sampler: str, negative: str) -> None:
     studio, pipeline = pair
     recipe = negativa.Recipe("portrait of a man", negative, seed=7, steps=6, scale=5, sampler=sampler)
     ours = studio.generate(recipe).latents
-    torch.testing.assert_close(ours, expected(pipeline, recipe), rtol=0, atol=TOLERANCE)
+    same(ours, expected(pipeline, recipe))
 
 
 def test_pictures_equal_the_pipelines(pair) -> None:
@@ -78,4 +82,4 @@ def test_pictures_equal_the_pipelines(pair) -> None:
 def test_other_scales_equal_the_pipelines(pair, scale: float) -> None:
     studio, pipeline = pair
     recipe = negativa.Recipe("a house in the snow", "lawn", seed=1, steps=5, scale=scale, sampler="ddim")
-    torch.testing.assert_close(studio.generate(recipe).latents, expected(pipeline, recipe), rtol=0, atol=TOLERANCE)
+    same(studio.generate(recipe).latents, expected(pipeline, recipe))
