@@ -41,6 +41,6 @@ def ways() -> list[Way]:
     found += [Way(f"cfg, {name}", {"wrappers": (name,)}) for name in WRAPPERS]
     found.append(Way("cfg, window noun", {"window": "noun"}))
     found.append(Way("cfg, ddim", {"sampler": "ddim"}))  # beside cfg_pp, which cannot have the others' sampler
-    found += [Way(f"{rule}, reuse", {"rule": rule, "wrappers": ("reuse",)}) for rule in ("nag", "nag:sdxl")]
+    found += [Way(f"{rule}, reuse", {"rule": rule, "wrappers": ("reuse",)}) for rule in ("nag", "nag:sdxl", "ong")]
     found += [Way(f"{rule} at scale 1", {"rule": rule, "scale": 1.0}) for rule in ("nag", "vsf", "ong")]
     return found
