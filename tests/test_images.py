@@ -529,6 +529,15 @@ class TestCommands:
         assert all(one.images == (Image(shown, weight=0.7),) for some in recipes for one in some)
         assert {one.negative for one in recipes[1]} == {(Negative(Image(other), weight),) for weight in (0.5, 1.0)}
 
+    @pytest.mark.parametrize("verb", ["generate", "sweep", "check"])
+    def test_a_picture_to_keep_needs_one_to_stay_away_from(self, monkeypatch, capsys, tmp_path: Path, verb: str) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.argv", ["negativa", verb, "a man", "--keep-image", str(saved(tmp_path / "x.png", SHOWN))])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2 and "keep image: 1 beside 0" in capsys.readouterr().err
+        assert [file.name for file in tmp_path.iterdir()] == ["x.png"]
+
     def test_a_study_shows_them_through_a_given_adapter(self, monkeypatch, capsys, folder, models, tmp_path: Path) -> None:
         shown, out, plan = saved(tmp_path / "shown.png", SHOWN), tmp_path / "out", tmp_path / "plan.toml"
         arms = f'[[arms]]\nlabel = "shown"\nimages = ["{shown}"]\n[[arms]]\nlabel = "away"\n'

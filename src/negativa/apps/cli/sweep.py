@@ -41,8 +41,9 @@ def sweep(
 
     axes = [parse_axis(text) for text in axis or ()]
     given = settings.fields()
-    if away.given:
-        given["negative"] = away.beside(tuple(map(parse_negative, away.negative or ())))
+    negatives = away.beside(None if away.negative is None else tuple(map(parse_negative, away.negative)))
+    if negatives is not None:
+        given["negative"] = negatives
     named = {*given, *(f"knob:{name}" for name in given.get("knobs", ()))} - {"knobs"}
     for one in axes:
         if one.name in named:
