@@ -93,6 +93,11 @@ class TestSaid:
         assert any("shares 'hat'" in one for one in studio.generate(recipe).receipt.notices)
         assert said_of(studio.complete(recipe), studio.denoiser) == studio.generate(recipe).receipt.notices
 
+    @pytest.mark.parametrize("rule", ["cfg", "nag"])  # read in a pass of its own, or inside the prompt's
+    def test_a_negative_that_is_the_prompt_is_said(self, studio, rule: str) -> None:
+        said = said_of(studio.complete(Recipe("a hat", "a hat", rule=rule)), studio.denoiser)
+        assert any("the negative 'a hat' equals the prompt" in one for one in said)
+
 
 class TestCommands:
     def run(self, monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
