@@ -29,7 +29,9 @@ WINDOWS = [(i / 8, 1.0) for i in range(8)]
 TRIED = """
 Tried on two cores of an AMD processor, and left out: `torch.compile` (a call of 32 rows took 0.91 of the time and one of 2
 rows 0.75, after half a minute of compiling for each number of rows, with frozen weights, which a LoRA could not change), and
-linear layers through oneDNN in the place of MKL, which uses half of such a processor (0.85 at 64 rows, no change at few)."""
+linear layers through oneDNN in the place of MKL, which uses half of such a processor (0.85 at 64 rows, no change at few).
+
+On two cores without AVX-512, five times as slow, the first four took 0.98, 0.97, 0.64 and 0.37 (two pairs each)."""
 
 
 @dataclass(frozen=True)
