@@ -16,7 +16,7 @@ run: setup          ## the README's first example
 	$(BIN)/python examples/mustache.py
 
 test: setup         ## behaviour, in two processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: setup        ## style, types, layers
 	$(BIN)/ruff check .

@@ -13,7 +13,13 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 import negativa
 from negativa.training.tokenizer import learn
 
+LONG = ("test_wheel", "test_training", "test_readme", "test_cli", "test_study", "test_workers")
 WORDS = ["portrait of a man with a mustache", "glasses, hat", "a house in the snow, lawn"] * 4
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long go first: of two processes one would wait for the other at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 def tiny_pipeline(prediction: str, channels: int = 4, words: Sequence[str] = WORDS) -> StableDiffusionPipeline:
