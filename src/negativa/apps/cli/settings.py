@@ -146,9 +146,8 @@ class Machine:
     @property
     def loading(self) -> Loading:
         """Arguments of `negativa.load`. Raises `InputError` where some adapters have a name and some none."""
-        adapters = parse_adapters(self.adapter)
         return {
-            "adapters": adapters,
+            "adapters": parse_adapters(self.adapter),
             "image_encoder": self.image_encoder,
             "config": self.config,
             "reproducible": self.reproducible,
