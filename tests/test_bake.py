@@ -167,7 +167,7 @@ class TestInterrupted:
         baked(settings)
         return settings
 
-    @pytest.mark.parametrize("after", [1, 130, 134, 137])
+    @pytest.mark.parametrize("after", [1, 6, 10, 13])
     def test_a_run_ends_where_an_unbroken_one_does(self, whole: Settings, tmp_path: Path, after: int) -> None:
         broken = replace(whole, out=tmp_path / "broken.safetensors")
         events = run(broken)

@@ -11,7 +11,7 @@ from negativa import ModelError
 from negativa.plain.conditions import Nothing, Words
 from negativa.plain.passes import Moment, Pass
 from negativa.sampling.budget import SIZES, TRIES, FixedRows, RowBudget
-from negativa.sampling.engine import AT_ONCE, Engine
+from negativa.sampling.engine import AT_ONCE, Engine, Running
 from negativa.sampling.walk import Ask, Walk
 
 MOMENT = Moment(0, 1)
@@ -35,8 +35,8 @@ def network(calls: list[int]):
     return predict
 
 
-def finished(engine: Engine, walks) -> dict[int, torch.Tensor]:
-    return {one.key: one.latents for one in engine.run(walks) if one.latents is not None}
+def finished(engine: Engine, walks) -> dict[int, Running]:
+    return {one.key: one for stepped in engine.run(walks) for one in stepped if one.latents is not None}
 
 
 @pytest.mark.parametrize("budget", [RowBudget, FixedRows])
@@ -44,16 +44,15 @@ def finished(engine: Engine, walks) -> dict[int, torch.Tensor]:
 def test_every_walk_gets_its_own_answers(budget, merge: bool) -> None:
     walks = [(i, asking(i % 3, "word" * (i % 2 + 1), side=2 + i % 2)) for i in range(20)]
     engine = Engine(network([]), budget, merge)
-    for key, latents in finished(engine, walks).items():
+    for key, one in finished(engine, walks).items():
         gained = 3 * len("word" * (key % 2 + 1))
-        assert torch.equal(latents, torch.full((1, 2 + key % 2, 2 + key % 2), key % 3 + float(gained)))
+        assert torch.equal(one.latents, torch.full((1, 2 + key % 2, 2 + key % 2), key % 3 + float(gained)))
     assert engine.rows_asked == 20 * 3 * 2
     assert engine.rows_run == (engine.rows_asked if not merge else 6 * 3 * 2)
 
 
 def test_rows_are_counted_for_the_walk_that_ran_them_first() -> None:
-    engine = Engine(network([]))
-    done = {one.key: one for one in engine.run((i, asking(1.0, "x")) for i in range(3)) if one.latents is not None}
+    done = finished(Engine(network([])), ((i, asking(1.0, "x")) for i in range(3)))
     assert [done[i].rows_asked for i in range(3)] == [6, 6, 6]
     assert [done[i].rows_run for i in range(3)] == [6, 0, 0]
 
@@ -67,7 +66,7 @@ def test_walks_are_started_as_others_finish() -> None:
             yield i, asking(float(i), "x")
 
     running = Engine(network([])).run(walks())
-    while next(running).latents is None:
+    while next(running)[0].latents is None:
         pass
     assert next(started) == AT_ONCE
 
@@ -85,7 +84,7 @@ def test_a_call_that_does_not_fit_is_halved_and_not_tried_again() -> None:
     engine = Engine(small)
     expected = finished(Engine(network([])), [(i, asking(float(i), "x")) for i in range(9)])
     found = finished(engine, [(i, asking(float(i), "x")) for i in range(9)])
-    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert all(torch.equal(found[key].latents, expected[key].latents) for key in expected)
     assert [call for call in calls if call < 0] == [-6]
 
     def none(latents, timesteps, conditions):

@@ -271,7 +271,7 @@ def test_a_mixture_is_a_model_with_a_name_and_a_plot(tmp_path: Path) -> None:
 
 def test_the_plot_shows_the_point_where_it_is() -> None:
     def black(point: tuple[float, float]) -> np.ndarray:
-        plot = np.asarray(Exact(COMPASS).decode(torch.tensor(point)[:, None, None]))
+        plot = np.asarray(*Exact(COMPASS).decode([torch.tensor(point)[:, None, None]]))
         return np.argwhere((plot == 0).all(-1)).mean(0) if (plot == 0).all(-1).any() else np.array([])
 
     row, column = black((3.0, -1.0))  # east and a little south

@@ -88,8 +88,8 @@ def test_latents_and_pixels_are_those_of_the_autoencoder_scaled(folder: Path, tm
     latents = denoiser.to_latents(pixels)
     torch.testing.assert_close(latents, (z - (shift or 0)) * 0.3)
     torch.testing.assert_close(denoiser.to_pixels(latents), restored)
-    drawn = np.asarray(denoiser.decode(latents[0]), float)
-    assert np.abs(drawn - ((restored[0].clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()).max() < 0.51
+    drawn = np.stack([np.asarray(one, float) for one in denoiser.decode(list(latents))])
+    assert np.abs(drawn - ((restored.clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).numpy()).max() < 0.51
     latents.requires_grad_()
     denoiser.to_pixels(latents).sum().backward()
     assert latents.grad is not None and latents.grad.any()

@@ -163,7 +163,7 @@ def test_pictures_survive_the_autoencoder_and_the_reader_reads_them(terrarium: n
     pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture, _ in pairs])).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.inference_mode():
         means = torch.cat([vae.encode(part).latent_dist.mean for part in pixels.split(10)])
-    restored = [terrarium.denoiser.decode(mean * vae.config.scaling_factor) for mean in means]
+    restored = terrarium.denoiser.decode(list(means * vae.config.scaling_factor))
     errors = [np.mean((np.asarray(a, float) - np.asarray(b, float)) ** 2) for (a, _), b in zip(pairs, restored, strict=True)]
     assert np.mean(10 * np.log10(255**2 / np.array(errors))) >= 27
     readings = read_many(restored)

@@ -48,8 +48,8 @@ class Denoiser(Protocol):
         """
         ...
 
-    def decode(self, latents: Tensor) -> Picture:
-        """The picture of latents (channels, height, width)."""
+    def decode(self, latents: Sequence[Tensor]) -> list[Picture]:
+        """The pictures of latents (channels, height, width) of one shape, in one call."""
         ...
 
     def look_at(self, image: Image | Blank) -> None:

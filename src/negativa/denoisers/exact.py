@@ -87,8 +87,11 @@ class Exact:
                 predicted[rows] = alpha[rows, None] * predicted[rows] - sigma[rows, None] * asked.clean(*given)
         return torch.from_numpy(predicted).float()[..., None, None]
 
-    def decode(self, latents: Tensor) -> Image.Image:
-        """A plot: circles of one and two standard deviations around the means, and the point as a cross.
+    def decode(self, latents: Sequence[Tensor]) -> list[Image.Image]:
+        return [self._plot(one) for one in latents]
+
+    def _plot(self, latents: Tensor) -> Image.Image:
+        """Circles of one and two standard deviations around the means, and the point as a cross.
 
         The first two dimensions are shown; a point outside the plot stands at its edge.
         """

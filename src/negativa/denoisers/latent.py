@@ -118,10 +118,10 @@ class LatentDiffusion(Reading):
         return self.vae.decode(means, return_dict=False)[0].float()
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor) -> pillow.Image:
-        pixels = self.to_pixels(latents[None])[0]
+    def decode(self, latents: Sequence[Tensor]) -> list[pillow.Image]:
+        pixels = self.to_pixels(torch.stack(list(latents)))
         levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
-        return pillow.fromarray(levels.permute(1, 2, 0).cpu().numpy())
+        return [pillow.fromarray(one) for one in levels.permute(0, 2, 3, 1).cpu().numpy()]
 
     def lora(self, file: str) -> Any:
         raise InputError(f"lora: {file!r} was given with {self.name!r}; allowed: none, {self.family} reads none here")

@@ -58,8 +58,8 @@ class Engine:
     budgets: dict[tuple[int, ...], RowBudget | FixedRows] = field(default_factory=dict)
     alone: RLock = field(default_factory=RLock)
 
-    def run(self, walks: Iterable[tuple[int, Walk]]) -> Iterator[Running]:
-        """Run walks side by side; yields a walk after each of its steps, for the last time with its latents."""
+    def run(self, walks: Iterable[tuple[int, Walk]]) -> Iterator[list[Running]]:
+        """Run walks side by side; yields all that are under way after each step, those that have ended with their latents."""
         waiting, alive = iter(walks), list[Running]()
         while True:
             for key, walk in islice(waiting, AT_ONCE - len(alive)):
@@ -75,7 +75,7 @@ class Engine:
                     one.ask = one.walk.send(answer)
                 except StopIteration as end:
                     one.ask, one.latents = None, end.value
-                yield one
+            yield alive
             alive = [one for one in alive if one.ask is not None]
 
     def _answer(self, alive: list[Running]) -> list[dict[str, Tensor]]:

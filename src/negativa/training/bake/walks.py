@@ -105,8 +105,9 @@ def _walked(
             shape = denoiser.shape(recipe.width or 0, recipe.height or 0)
             yield i, _watched(walk(recipe, shape, denoiser.scheduler, room), goal, room, partial(keep, i))
 
-    for taken, _ in enumerate(Engine(denoiser.predict, partial(FixedRows, ROWS)).run(walks()), done + 1):
-        yield Progress("walks", taken, total)
+    for stepped in Engine(denoiser.predict, partial(FixedRows, ROWS)).run(walks()):
+        done += len(stepped)
+        yield Progress("walks", done, total)
     every = [one for walked in rows for one in walked]
     write("folder", kept, save({name: torch.stack([one[name] for one in every]) for name in every[0]}))
 
