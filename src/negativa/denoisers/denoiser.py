@@ -48,8 +48,8 @@ class Denoiser(Protocol):
         """
         ...
 
-    def decode(self, latents: Sequence[Tensor]) -> list[Picture]:
-        """The pictures of latents (channels, height, width) of one shape, in one call."""
+    def decode(self, latents: Sequence[Tensor], tiled: bool = False) -> list[Picture]:
+        """The pictures of latents (channels, height, width) of one shape, in one call, or `tiled`: a part at a time."""
         ...
 
     def look_at(self, image: Image | Blank) -> None:

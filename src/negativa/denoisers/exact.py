@@ -87,7 +87,7 @@ class Exact:
                 predicted[rows] = alpha[rows, None] * predicted[rows] - sigma[rows, None] * asked.clean(*given)
         return torch.from_numpy(predicted).float()[..., None, None]
 
-    def decode(self, latents: Sequence[Tensor]) -> list[Image.Image]:
+    def decode(self, latents: Sequence[Tensor], tiled: bool = False) -> list[Image.Image]:
         return [self._plot(one) for one in latents]
 
     def _plot(self, latents: Tensor) -> Image.Image:

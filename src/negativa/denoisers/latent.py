@@ -23,6 +23,7 @@ from negativa.plain.knobs import KNOBS
 from negativa.plain.passes import Pass
 
 SIDE: Final = 128  # latents, of the pictures of a model that does not say: 1024 pixels
+TILE: Final = 64  # latents a side, of what is decoded at a time where memory is short; a quarter of it is shared with the next
 
 
 @dataclass(kw_only=True)
@@ -71,6 +72,7 @@ class LatentDiffusion(Reading):
         self.patches: Mapping[str, Any] = {}
         self.adapters = Adapters(self.network)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.vae.tile_latent_min_size, self.vae.tile_sample_min_size = TILE, TILE * self.factor
         self.multiple, self.largest = self.factor, int(KNOBS["width"].most)
         self.scaling = self.vae.config.scaling_factor, self.vae.config.shift_factor or 0.0
         self.size = network.config.get("sample_size", SIDE) * self.factor
@@ -111,15 +113,16 @@ class LatentDiffusion(Reading):
         scale, shift = self.scaling
         return (means - shift) * scale
 
-    def to_pixels(self, latents: Tensor) -> Tensor:
+    def to_pixels(self, latents: Tensor, tiled: bool = False) -> Tensor:
         """The pictures (n, 3, height, width) of latents (n, channels, height, width): about -1 to 1, float32."""
         scale, shift = self.scaling
         means = latents.to(next(self.vae.parameters())) / scale + shift
-        return self.vae.decode(means, return_dict=False)[0].float()
+        decode = self.vae.tiled_decode if tiled else self.vae.decode
+        return decode(means, return_dict=False)[0].float()
 
     @torch.inference_mode()
-    def decode(self, latents: Sequence[Tensor]) -> list[pillow.Image]:
-        pixels = self.to_pixels(torch.stack(list(latents)))
+    def decode(self, latents: Sequence[Tensor], tiled: bool = False) -> list[pillow.Image]:
+        pixels = self.to_pixels(torch.stack(list(latents)), tiled)
         levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
         return [pillow.fromarray(one) for one in levels.permute(0, 2, 3, 1).cpu().numpy()]
 

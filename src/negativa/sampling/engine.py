@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from negativa.errors import ModelError
 from negativa.plain.passes import Pass
 from negativa.sampling.budget import FixedRows, RowBudget
+from negativa.sampling.memory import is_short
 from negativa.sampling.walk import Ask, Walk
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Engine:
         try:
             predictions = self.predict(*zip(*rows, strict=True))
         except RuntimeError as error:  # torch.OutOfMemoryError among them
-            if not _memory_is_short(error):
+            if not is_short(error):
                 raise
             if len(rows) == 1:
                 raise ModelError(f"width and height: {_size(rows)} latents do not fit into the device's memory") from error
@@ -133,13 +134,6 @@ class Engine:
         self.network_seconds += seconds
         budget.learn(len(rows), seconds)
         return predictions
-
-
-def _memory_is_short(error: RuntimeError) -> bool:
-    import torch
-
-    words = str(error).lower()  # the CPU's allocator has no error of its own
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in words or "can't allocate memory" in words
 
 
 def _size(rows: list[tuple[Tensor, float, Pass]]) -> str:

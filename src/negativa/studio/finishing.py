@@ -12,10 +12,12 @@ from importlib.metadata import version
 from os import PathLike
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from negativa.errors import ModelError
 from negativa.notices import said_of
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
 from negativa.sampling.engine import Running
+from negativa.sampling.memory import is_short
 from negativa.sampling.networks import Networks, schedule_of
 from negativa.sampling.stages import asked_of, images_of, texts_of
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
     from negativa.denoisers.denoiser import Denoiser
 
+IN_TILES: Final = (
+    "memory was too short to decode the picture as a whole: it was decoded in tiles, whose tones may differ a little"
+)
 PIXELS: Final = 2**17  # decoded in one call, of small pictures: one of terrarium's alone leaves cores idle
 
 
@@ -80,13 +85,30 @@ class Finishing:
     def results(self, call: Sequence[Ended]) -> list[Result]:
         """The results of walks that are decoded in one call."""
         started = time.perf_counter()
-        images = self.denoiser.decode([one.latents for one in call])
+        decoded = self._decoded([one.latents for one in call])
         self.seconds += time.perf_counter() - started
-        return [Result(image, one.latents, self._receipt(one), one.walk.key) for image, one in zip(images, call, strict=True)]
+        return [
+            Result(image, one.latents, self._receipt(one, notices), one.walk.key)
+            for (image, notices), one in zip(decoded, call, strict=True)
+        ]
 
-    def _receipt(self, one: Ended) -> Receipt:
+    def _decoded(self, latents: Sequence[Tensor], tiled: bool = False) -> list[tuple[Image.Image, tuple[str, ...]]]:
+        """The pictures and what is to be said of each; one at a time, then in tiles, where memory is short."""
+        try:
+            return [(image, (IN_TILES,) * tiled) for image in self.denoiser.decode(latents, tiled)]
+        except RuntimeError as error:
+            if not is_short(error):
+                raise
+            if tiled:
+                size = "x".join(map(str, latents[0].shape[:0:-1]))
+                raise ModelError(f"width and height: {size} latents cannot be decoded in the device's memory") from error
+        if len(latents) == 1:  # only now has the failed call let go of what it held
+            return self._decoded(latents, tiled=True)
+        return [picture for one in latents for picture in self._decoded([one])]
+
+    def _receipt(self, one: Ended, notices: tuple[str, ...]) -> Receipt:
         recipe, walk, latents = one
-        notices = said_of(recipe, self.denoiser)
+        notices += said_of(recipe, self.denoiser)
         if not latents.isfinite().all():
             notices += ("the network's numbers ran out of range, the picture means nothing; try float32 or a smaller scale",)
         return Receipt(
