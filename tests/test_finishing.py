@@ -19,14 +19,16 @@ SEVERAL = [BASE.replace(seed=seed) for seed in range(5)]
 
 
 @contextmanager
-def memory(studio: negativa.Studio, pictures: int, side: int) -> Iterator[list[tuple[int, ...]]]:
+def memory(
+    studio: negativa.Studio, pictures: int, side: int, error: RuntimeError | None = None
+) -> Iterator[list[tuple[int, ...]]]:
     """The sizes of what is decoded, on a device that has room for so many pictures of so many latents a side."""
     decoded = list[tuple[int, ...]]()
 
     def check(_, given: tuple[torch.Tensor]) -> None:
         decoded.append(tuple(given[0].shape))
         if len(given[0]) > pictures or max(given[0].shape[2:]) > side:
-            raise torch.OutOfMemoryError("no room")
+            raise error or torch.OutOfMemoryError("no room")
 
     hook = studio.denoiser.vae.decoder.register_forward_pre_hook(check)
     try:
@@ -61,8 +63,16 @@ def test_large_pictures_and_reproducible_ones_are_decoded_by_themselves(studio: 
     assert [shape[0] for shape in decoded] == [1] * 5
 
 
-def test_where_memory_is_short_small_ones_are_decoded_one_at_a_time(studio: negativa.Studio) -> None:
-    with memory(studio, 1, 99):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("no room"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_where_memory_is_short_small_ones_are_decoded_one_at_a_time(studio: negativa.Studio, error: RuntimeError) -> None:
+    with memory(studio, 1, 99, error):
         results = by_index(studio.generate_many(SEVERAL))
     for result, recipe in zip(results, SEVERAL, strict=True):
         assert np.array_equal(pixels(result), pixels(studio.generate(recipe))) and not result.receipt.notices

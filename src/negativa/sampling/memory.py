@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+WORDS: Final = ("out of memory", "not enough memory", "can't allocate memory")  # of allocators that have no error of their own
+
 
 def is_short(error: RuntimeError) -> bool:
-    """Of torch's errors those about memory; the CPU's allocator has no class of its own."""
+    """Of torch's errors those about memory: CUDA's class, and what the allocators of other devices say."""
     import torch
 
-    words = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in words or "can't allocate memory" in words
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error).lower() for words in WORDS)
