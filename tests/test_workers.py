@@ -12,6 +12,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -252,11 +253,12 @@ def test_the_number_of_workers_is_checked() -> None:
 
 
 SCRIPT = """
-import multiprocessing, sys
+import multiprocessing, signal, sys
 from negativa import Recipe
 from negativa.experiments.workers import Processes
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has its background processes ignore
     quick = Recipe("x", steps=1, model=sys.argv[1])
     recipes = [quick, *(quick.replace(seed=seed, steps=900, width=256, height=256) for seed in range(1, 8))]
     with Processes(2, device="cpu") as crew:
@@ -279,6 +281,10 @@ def test_processes_do_not_outlive_their_parent(folder: Path, tmp_path: Path, sen
     pids = [int(pid) for pid in parent.stdout.readline().split()]
     assert len(pids) == 2, errors.read_text()
     (os.killpg if to_all else os.kill)(parent.pid, sent)
-    parent.communicate(timeout=60)
-    assert wait_until(lambda: not any(map(psutil.pid_exists, pids)), 20)
+    try:
+        parent.communicate(timeout=60)
+        assert wait_until(lambda: not any(map(psutil.pid_exists, pids)), 20)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)
     assert errors.read_text().count("Traceback") == (1 if to_all else 0)  # the script's own, none of the workers

@@ -114,7 +114,10 @@ class LatentDiffusion(Reading):
         return (means - shift) * scale
 
     def to_pixels(self, latents: Tensor, tiled: bool = False) -> Tensor:
-        """The pictures (n, 3, height, width) of latents (n, channels, height, width): about -1 to 1, float32."""
+        """The pictures (n, 3, height, width) of latents (n, channels, height, width): about -1 to 1, float32.
+
+        `tiled` decodes `TILE` latents a side at a time and blends what overlaps.
+        """
         scale, shift = self.scaling
         means = latents.to(next(self.vae.parameters())) / scale + shift
         decode = self.vae.tiled_decode if tiled else self.vae.decode
