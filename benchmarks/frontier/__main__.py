@@ -30,12 +30,12 @@ the negative written behind the prompt, as in “a man, green eyes” (94.5, 92.
 92.6) and from the second step on, at weight 1.5 (81.8, 92.6). Of the answers that change one in six is a style: a gray
 picture has no green eyes.
 
-One that knew which pictures will show what the negative names, and left the others alone, would get there: `ong` with
-`reuse` then has 96.4 % and 95.3 %, at weight 1.2 100 % and 95.1 %. Nothing in the network knows it well enough. Of two pictures
-of one prompt, the one that will show it is told from the one that will not in 82 % of cases by how far the negative, written
-behind the prompt, moves the prediction in steps 1 to 5 (less where it is there anyway), and in 74 % by the best of 250 figures
-of cross-attention, picked afterwards (120 pictures, seeds 2900 to 2905). A row that reads it at every step would cost what is
-saved."""
+A setting that knew which pictures will show what the negative names, and left the others alone, would get there: `ong` with
+`reuse` then has 96.4 % and 95.3 %, at weight 1.2 100 % and 95.1 %. What was read from the network does not tell it well enough.
+Of two pictures of one prompt, the one that will show it is told from the one that will not in 82 % of cases by how far the
+negative, written behind the prompt, moves the prediction in steps 1 to 5 (less where it is there anyway), and in 74 % by the
+best of 250 figures of cross-attention, picked afterwards (120 pictures, seeds 2900 to 2905). A row that reads it at every step
+would cost what is saved."""
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from negativa.errors import ModelError
 from negativa.plain.passes import Pass
 from negativa.sampling.budget import FixedRows, RowBudget
-from negativa.sampling.memory import is_short
+from negativa.sampling.memory import is_short, size_of
 from negativa.sampling.walk import Ask, Walk
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ class Engine:
             if not is_short(error):
                 raise
             if len(rows) == 1:
-                raise ModelError(f"width and height: {_size(rows)} latents do not fit into the device's memory") from error
+                size = size_of(rows[0][0])
+                raise ModelError(f"width and height: {size} latents do not fit into the device's memory") from error
         if predictions is None:  # only now has the failed call let go of what it held
             budget.shrink(len(rows))
             half = (len(rows) + 1) // 2
@@ -134,10 +135,6 @@ class Engine:
         self.network_seconds += seconds
         budget.learn(len(rows), seconds)
         return predictions
-
-
-def _size(rows: list[tuple[Tensor, float, Pass]]) -> str:
-    return "x".join(map(str, rows[0][0].shape[:0:-1]))
 
 
 def _content(latents: Tensor) -> bytes:

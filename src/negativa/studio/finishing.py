@@ -17,7 +17,7 @@ from negativa.notices import said_of
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
 from negativa.sampling.engine import Running
-from negativa.sampling.memory import is_short
+from negativa.sampling.memory import is_short, size_of
 from negativa.sampling.networks import Networks, schedule_of
 from negativa.sampling.stages import asked_of, images_of, texts_of
 
@@ -100,7 +100,7 @@ class Finishing:
             if not is_short(error):
                 raise
             if tiled:
-                size = "x".join(map(str, latents[0].shape[:0:-1]))
+                size = size_of(latents[0])
                 raise ModelError(f"width and height: {size} latents cannot be decoded in the device's memory") from error
         if len(latents) == 1:  # only now has the failed call let go of what it held
             return self._decoded(latents, tiled=True)
