@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
 import negativa
 from negativa import ModelError, Recipe
@@ -92,3 +93,14 @@ def test_no_memory_for_a_tile_is_said_in_a_sentence(studio: negativa.Studio) -> 
     with memory(studio, 1, 20), pytest.raises(ModelError, match="128x80 latents cannot be decoded in the device's memory"):
         studio.generate(LARGE)
     assert studio.generate(BASE).image.size == (32, 32)
+
+
+def test_pictures_are_what_the_autoencoder_of_the_folder_makes_of_the_latents(studio: negativa.Studio, folder: Path) -> None:
+    """Its upsampling is carried out otherwise; a picture 40 by 24 has edges that a wrong kernel would show."""
+    result = studio.generate(BASE.replace(width=40, height=24))
+    theirs = AutoencoderKL.from_pretrained(folder / "vae").eval()
+    with torch.inference_mode():
+        wanted = theirs.decode(result.latents[None] / theirs.config.scaling_factor).sample[0].permute(1, 2, 0)
+        found = studio.denoiser.to_pixels(result.latents[None])[0].permute(1, 2, 0)
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert np.abs(pixels(result) - ((wanted / 2 + 0.5).clamp(0, 1) * 255).round().numpy()).max() <= 1

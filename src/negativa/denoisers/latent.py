@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from negativa.denoisers.adapters import Adapters
 from negativa.denoisers.patches.seeing import Picture
 from negativa.denoisers.reading import Reading
+from negativa.denoisers.upsampling import transpose_upsampling
 from negativa.errors import InputError, nearest
 from negativa.plain.conditions import Condition, NothingKind, Shown
 from negativa.plain.images import Blank, Image
@@ -66,9 +67,11 @@ class LatentDiffusion(Reading):
         for part in self.networks:
             if (network := getattr(self, part)) is not None:
                 network.eval().requires_grad_(False)
-        self.vae.to(memory_format=torch.channels_last)
         network: Any = self.network
         self.device, self.dtype = str(network.device), str(network.dtype).removeprefix("torch.")
+        if self.device == "cpu":
+            transpose_upsampling(self.vae)
+        self.vae.to(memory_format=torch.channels_last)
         self.patches: Mapping[str, Any] = {}
         self.adapters = Adapters(self.network)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)

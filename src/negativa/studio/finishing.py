@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 IN_TILES: Final = (
     "memory was too short to decode the picture as a whole: it was decoded in tiles, whose tones may differ a little"
 )
-PIXELS: Final = 2**17  # decoded in one call, of small pictures: one of terrarium's alone leaves cores idle
+PIXELS: Final = 2**16  # decoded in one call, of small pictures: one of terrarium's alone leaves cores idle
 
 
 @dataclass(frozen=True)
