@@ -41,7 +41,7 @@ two. Written by `make intrinsic-negative`: terrarium, the command's own settings
 LEGEND = """\
 *Unwanted*: pictures in which the reader finds what the negative names. *Obedience*: the attributes that the prompt names
 and the reader finds. *Variety*: the effective number of different pictures (Vendi score). *Time* is that of many pictures side
-by side, in turns."""
+by side, in turns that alternate: the median of the turns' ratios."""
 ALONE = """\
 One picture at a time, on a processor, one pass takes {:.0f} % of the time of two: a call of two rows costs little more than
 one of one."""
@@ -98,7 +98,7 @@ def main() -> int:
         recipes = case.recipes(lora)
         drawn = {arm: draw(some, f"{case.name}: {arm}") for arm, some in recipes.items()}
         found = {arm: figures(case, recipes[arm], images) for arm, images in drawn.items()}
-        ratio = timed["baked"].seconds / timed["two passes"].seconds
+        ratio = timed["baked"].share_of_time(timed["two passes"])
         bars += judged(case, found, ratio)
         lines += [f"## {case.negative}", "", "| arm | unwanted | obedience | variety | rows a step |", "|---|---|---|---|---|"]
         for arm, (unwanted, obedience, variety) in found.items():

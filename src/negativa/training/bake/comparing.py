@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,16 +34,26 @@ class Arm:
 class Figure:
     """What an arm is like.
 
-    `rows` of the network and `seconds` a picture; `distance` is the mean over pictures of |x - y| / |y|, x its latents, y
-    those of the arm `like`; `presence` is how often terrarium's reader finds each attribute, from 0 to 1.
+    `rows` of the network a picture, and seconds a picture in each of its turns, `times`; `distance` is the mean over pictures
+    of |x - y| / |y|, x its latents, y those of the arm `like`; `presence` is how often terrarium's reader finds each
+    attribute, from 0 to 1.
     """
 
     arm: str
     rows: float
-    seconds: float
+    times: tuple[float, ...]
     distance: float
     like: str
     presence: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds a picture, the median of the turns."""
+        return statistics.median(self.times)
+
+    def share_of_time(self, other: Figure) -> float:
+        """Its time as a share of another's: the median over the turns, in each of which both had the same pictures."""
+        return statistics.median(mine / theirs for mine, theirs in zip(self.times, other.times, strict=True))
 
 
 def arms_of(goal: Goal, lora: Path | None) -> dict[str, Arm]:
@@ -84,7 +95,7 @@ def compare(
     """Draw the recipes in every arm, and tell of it. Recipes are complete."""
     order = list(arms.items())
     drawn: dict[str, list[Result]] = {name: [] for name in arms}
-    seconds = dict.fromkeys(arms, 0.0)
+    times: dict[str, list[float]] = {name: [] for name in arms}
     for studio, arm in arms.values():
         studio.generate(arm.change(recipes[0]))  # the first picture is slow, and not counted
     for turn, begin in enumerate(range(0, len(recipes), TURN)):
@@ -92,7 +103,7 @@ def compare(
         for name, (studio, arm) in order[first:] + order[:first]:
             started = time.perf_counter()
             made = list(studio.generate_many([arm.change(one) for one in recipes[begin : begin + TURN]]))
-            seconds[name] += time.perf_counter() - started
+            times[name].append((time.perf_counter() - started) / len(made))
             drawn[name] += sorted(made, key=lambda one: one.index)
         yield Progress("compare", min(begin + TURN, len(recipes)), len(recipes))
     likes = {name: arm.like or next(iter(arms)) for name, (_, arm) in arms.items()}
@@ -100,7 +111,7 @@ def compare(
         Figure(
             arm=name,
             rows=_mean([one.receipt.rows_asked for one in mine]),
-            seconds=seconds[name] / len(mine),
+            times=tuple(times[name]),
             distance=_mean(
                 [
                     float((one.latents - like.latents).norm() / like.latents.norm())
@@ -125,7 +136,7 @@ def card(title: str, figures: Sequence[Figure], count: int, about: Mapping[str, 
         cells = [one.arm, f"{one.rows:g}", f"{one.seconds:.3f}", f"{one.distance:.3f}{other}", *shares]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", f"{count} pictures an arm, the same prompts and seeds in each, drawn in turns of {TURN}."]
-    lines += ["The distance is that of latents, relative to their norm."]
+    lines += ["Seconds are the median of the turns; the distance is that of latents, relative to their norm."]
     if names:
         lines += ["A share is of the pictures in which terrarium's reader finds the attribute."]
     return "\n".join([*lines, "", *(f"- {name}: {value}" for name, value in about.items()), ""])
