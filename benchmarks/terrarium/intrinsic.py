@@ -45,8 +45,8 @@ by side, in turns that alternate: the median of the turns' ratios."""
 ALONE = """\
 One picture at a time, on a processor, one pass takes {:.0f} % of the time of two: a call of two rows costs little more than
 one of one.
-Times are of two cores without AVX-512, where decoding weighs as much as four rows of the network. On two cores with it, and
-with dearer decoding, one pass took 54.5 % (mustache) and 55.2 % (quality) of two, and 76 % one picture at a time."""
+Machines differ: on two cores with AVX-512, when decoding cost more, one pass took 54.5 % (mustache) and 55.2 % (quality) of
+two; on two without it, 55.0 and 56.7 %."""
 
 
 @dataclass(frozen=True)
