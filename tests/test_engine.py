@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 
 import pytest
 import torch
@@ -108,9 +109,15 @@ def test_the_budget_grows_until_a_row_stops_getting_cheaper(seconds, settles: in
     assert max(budget.split(settles + 1)) - min(budget.split(settles + 1)) <= 1
 
 
-def test_a_size_that_met_a_busy_machine_gets_another_chance() -> None:
-    budget, sizes = RowBudget(), list[int]()
-    for call in range(60):
-        sizes.append(budget.rows())
-        budget.learn(sizes[-1], {8: 3.0, 16: 5.0 if call < 2 * TRIES else 2.0}.get(sizes[-1], 9.0) * sizes[-1])
-    assert sizes[2 * TRIES] == 8 and budget.rows() == 16
+@pytest.mark.parametrize("rows", [12, 16, 32, 64, 128])
+def test_a_size_that_met_a_busy_machine_gets_another_chance_whatever_a_step_asks(rows: int) -> None:
+    budget, calls = RowBudget(), list[int]()
+    while len(calls) < 100:
+        left = rows
+        while left:
+            calls.append(budget.split(left)[0])
+            left -= calls[-1]
+            busy = len(calls) <= 20
+            budget.learn(calls[-1], (3.0 if calls[-1] <= 8 else 5.0 if busy else 2.0 if calls[-1] <= 16 else 9.0) * calls[-1])
+    assert 8 in calls[:20] or rows < 16
+    assert statistics.mode(calls[-20:]) == min(rows, 16)

@@ -21,15 +21,16 @@ class RowBudget:
     def __init__(self) -> None:
         self._seconds: dict[int, list[float]] = {size: [] for size in SIZES}  # seconds a row, by size of call
         self._calls = 0
+        self._tried: dict[int, int] = {}  # how many calls there had been when one of this size was last among them
         self.most = SIZES[-1]
 
     def split(self, rows: int) -> list[int]:
         """Sizes of the calls for so many rows, as equal as can be."""
-        calls = math.ceil(rows / self.rows())
+        calls = math.ceil(rows / self.rows(rows))
         return [rows // calls + (i < rows % calls) for i in range(calls)]
 
-    def rows(self) -> int:
-        """The most rows for the next call: the best size known, or one that is still to be tried."""
+    def rows(self, waiting: int = SIZES[-1]) -> int:
+        """The most rows for the next call of those `waiting`: the best size known, or one that is still to be tried."""
         allowed = [size for size in SIZES if size <= self.most]
         if not allowed:
             return self.most
@@ -38,7 +39,8 @@ class RowBudget:
             if len(self._seconds[size]) < TRIES:
                 return size
             if size != best and min(self._seconds[size]) > CLEARLY * min(self._seconds[best]):
-                return best if self._calls % AGAIN else size
+                due = waiting > best and self._calls - self._tried[size] >= AGAIN
+                return size if due else best
             best = size
         return best
 
@@ -46,6 +48,7 @@ class RowBudget:
         """Take note that a call of `rows` rows took `seconds`."""
         self._calls += 1
         size = next((size for size in SIZES if rows <= size), SIZES[-1])
+        self._tried[size] = self._calls
         known = self._seconds[size]
         known.append(seconds / rows)
         known.sort()
