@@ -13,6 +13,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
@@ -102,6 +103,55 @@ def test_it_begins_as_an_earlier_terrarium(recipe_folder: Path, tmp_path: Path) 
     assert max(float((learned[name] - value).abs().max()) for name, value in before.items()) < 1e-3  # two small steps from it
     with pytest.raises(InputError, match="was begun with start"):
         list(run(replace(settings, start=None)))
+
+
+def test_an_earlier_terrarium_is_trained_on_from_a_part(recipe_folder: Path, tmp_path: Path) -> None:
+    before, after = recipe_folder / "terrarium", tmp_path / "terrarium"
+    settings = replace(few_steps(tmp_path), start=before, first="plus")
+    assert list(dict.fromkeys(now.part for now in run(settings))) == [
+        "painting",
+        "encoding",
+        "plus",
+        "tokens neon",
+        "tokens wrong",
+    ]
+
+    def moved(name: str, now: dict[str, torch.Tensor] | None = None) -> float:
+        old = load_file(before / f"{name}.safetensors")
+        new = now or load_file(after / f"{name}.safetensors")
+        assert old.keys() == new.keys()
+        return max(float((new[key].float() - value.float()).abs().max()) for key, value in old.items())
+
+    unet = "unet/diffusion_pytorch_model"
+    for kept in ("vae/diffusion_pytorch_model", "text_encoder/model", "clip/model", "reader/model", unet, "ip_adapter/base"):
+        assert moved(kept) == 0, kept
+    assert 0 < moved("ip_adapter/plus") < 1e-3
+    scales = [AutoencoderKL.load_config(folder / "vae")["scaling_factor"] for folder in (before, after)]
+    assert scales[0] == scales[1]
+
+    again = replace(settings, folder=tmp_path / "again", first="diffusion", until="diffusion")
+    assert [now.part for now in run(again)][-1] == "diffusion"
+    learned = torch.load(tmp_path / "again" / "diffusion.pt", weights_only=True)["module"]
+    assert 0 < moved(unet, learned) < 1e-3
+
+
+WEIGHTS = Path(negativa.__file__).parent / "terrarium" / "weights"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"first": "diffusion"}, "first: .* without start"),
+        ({"first": "clip", "start": WEIGHTS}, "first: 'clip' .* allowed: diffusion"),
+        ({"first": "plus", "start": WEIGHTS, "until": "vae"}, "until: 'vae' .* comes before 'plus'; allowed: plus, tokens"),
+        ({"first": "plus", "start": WEIGHTS / "clip"}, "start: .* lacks 'vae/config.json'"),
+        ({"until": "unet"}, "until: 'unet' was given"),
+    ],
+)
+def test_a_part_to_begin_or_end_with_needs_what_comes_before(fields: dict, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        list(run(replace(few_steps(tmp_path), **fields)))
+    assert not list(tmp_path.iterdir())
 
 
 @torch.no_grad()

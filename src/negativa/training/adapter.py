@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -36,8 +37,11 @@ RENAMED: Final = (  # from diffusers' names to the published ones, of a layer of
 )
 
 
-def attach(unet: UNet2DConditionModel, kind: str, width: int) -> nn.ModuleList:
-    """Give a U-Net an untrained adapter for picture features of this width; returns the parts that are to be trained."""
+def attach(unet: UNet2DConditionModel, kind: str, width: int, earlier: Mapping[str, Tensor] | None = None) -> nn.ModuleList:
+    """Give a U-Net an adapter for picture features of this width; returns the parts that are to be trained.
+
+    It begins as an `earlier` one, as `checkpoint` says it, or untrained, reading pictures as the U-Net reads words.
+    """
     text = unet.config.cross_attention_dim
     if kind == "base":
         projection: nn.Module = ImageProjection(image_embed_dim=width, cross_attention_dim=text, num_image_text_embeds=4)
@@ -49,6 +53,9 @@ def attach(unet: UNet2DConditionModel, kind: str, width: int) -> nn.ModuleList:
     for i, module in enumerate(reading_words(unet)):
         for part in ("to_k", "to_v"):
             state["ip_adapter"][f"{2 * i + 1}.{part}_ip.weight"] = getattr(module, part).weight.detach().clone()
+    for name, value in (earlier or {}).items():
+        half, _, weight = name.partition(".")
+        state[half][weight] = value.float()
     unet._load_ip_adapter_weights([state], low_cpu_mem_usage=False)
     unet.requires_grad_(False)
     processors = [p for p in unet.attn_processors.values() if isinstance(p, IPAdapterAttnProcessor2_0)]

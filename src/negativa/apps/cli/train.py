@@ -10,8 +10,9 @@ import typer
 
 from negativa.apps.cli import train_negative, train_token, usage
 from negativa.apps.cli.screen import parts
-from negativa.errors import InputError, nearest
+from negativa.errors import InputError
 from negativa.plain.knobs import KNOBS
+from negativa.plain.quiet import quiet
 
 app = usage.App(help="Train tokens, and what ships with the package.", no_args_is_help=True)
 app.command("token")(train_token.token)
@@ -27,6 +28,10 @@ def terrarium(
     folder: Annotated[Path, typer.Option(help="Where checkpoints and the finished model go.")] = Path("terrarium-training"),
     seed: Annotated[int, typer.Option(help="Decides pictures, first weights and order.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
+    first: Annotated[
+        str | None,
+        typer.Option(metavar="PART", help="The first part to train, those before it being --start's: diffusion, or later."),
+    ] = None,
     until: Annotated[str | None, typer.Option(metavar="PART", help="The last part to train; all of them if not given.")] = None,
     start: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="An earlier terrarium, whose weights to begin with.")
@@ -37,13 +42,14 @@ def terrarium(
         raise InputError(f"minutes: {minutes!r} was given; allowed: a number above 0")
     KNOBS["seed"].check("seed", seed)
     from negativa.studio import device_of
-    from negativa.training.terrarium import SHARES, Settings, run
 
-    if until is not None and until not in SHARES:
-        raise InputError(f"until: {until!r} was given; {nearest(until, SHARES)}")
+    with quiet():
+        from negativa.training.terrarium import Settings, run
+
     if start is not None and not (start / "unet" / "config.json").is_file():
         raise InputError(f"start: {str(start)!r} was given; allowed: the folder of an earlier terrarium")
-    settings = Settings(folder, seed=seed, minutes=minutes, device=str(device_of(device)), until=until, start=start)
+    place = str(device_of(device))
+    settings = Settings(folder, seed=seed, minutes=minutes, device=place, until=until, start=start, first=first)
     for _ in parts(run(settings)):
         pass
     print(folder if until else folder / "terrarium")
