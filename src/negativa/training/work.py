@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from negativa.training.terrarium import Settings
 
 TRANSLATED: Final = 4000  # captions that tell an earlier text encoder's words from the new one's
+RATE, LATER_RATE = 1e-3, 3e-4  # the highest, of the U-Net and the adapters: untrained, and going on from earlier ones
 UNSEEN: Final = 0.1  # share of the pictures that no part learns from; the reader is calibrated on them
 
 
@@ -144,7 +145,7 @@ class Work:
             self._go_on()
         elif self.settings.start is not None:
             self._grow_unet(self.settings.start)
-        rate = 1e-3 if self.settings.first is None else 3e-4
+        rate = RATE if self.settings.first is None else LATER_RATE
         yield from self._part("diffusion", self.unet, loss, self.settings.diffusion_steps, rate)
         self.unet.requires_grad_(False)
 
@@ -211,7 +212,8 @@ class Work:
         learned, vision = adapter.attach(self.unet, kind, clip.WIDTH, earlier), clip.vision(self.towers)
         parts = self.latents, self.pictures, self.truths, self.words, self.signal
         goal = partial(adapter.loss, self.unet, self.text, vision, kind, *parts)
-        yield from self._part(kind, learned, lambda m, rng, _: goal(rng), self.settings.adapter_steps, 1e-3)
+        rate = RATE if earlier is None else LATER_RATE
+        yield from self._part(kind, learned, lambda m, rng, _: goal(rng), self.settings.adapter_steps, rate)
         self.adapters[kind] = adapter.checkpoint(self.unet)
         adapter.detach(self.unet)
 
