@@ -45,7 +45,7 @@ negative-images: setup  ## pictures as negatives on terrarium, over 100 seeds, i
 intrinsic-negative: setup  ## two negatives baked into terrarium, and what they cost, into docs/intrinsic-negative.md
 	$(BIN)/python benchmarks/terrarium/intrinsic.py
 
-studies: setup      ## every plan in studies/, and what came of it beside it; about twenty minutes
+studies: setup      ## every plan in studies/, and what came of it beside it; about half an hour
 	$(BIN)/python benchmarks/studies.py
 
 pages: setup        ## docs/rules, from the rules' own words

@@ -19,6 +19,7 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 import negativa
 from negativa import InputError, OutputError
+from negativa.denoisers.checkpoints import BUILT_IN
 from negativa.terrarium import ATTRIBUTES, paint
 from negativa.terrarium.reader import to_tensor
 from negativa.training import clip, data, diffusion, earlier, reader, tokenizer, vae
@@ -135,16 +136,16 @@ def test_an_earlier_terrarium_is_trained_on_from_a_part(recipe_folder: Path, tmp
     assert 0 < moved(unet, learned) < 1e-3
 
 
-WEIGHTS = Path(negativa.__file__).parent / "terrarium" / "weights"
-
-
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({"first": "diffusion"}, "first: .* without start"),
-        ({"first": "clip", "start": WEIGHTS}, "first: 'clip' .* allowed: diffusion"),
-        ({"first": "plus", "start": WEIGHTS, "until": "vae"}, "until: 'vae' .* comes before 'plus'; allowed: plus, tokens"),
-        ({"first": "plus", "start": WEIGHTS / "clip"}, "start: .* lacks 'vae/config.json'"),
+        ({"first": "clip", "start": BUILT_IN["terrarium"]}, "first: 'clip' .* allowed: diffusion"),
+        (
+            {"first": "plus", "start": BUILT_IN["terrarium"], "until": "vae"},
+            "until: 'vae' .* comes before 'plus'; allowed: plus, tokens",
+        ),
+        ({"first": "plus", "start": BUILT_IN["terrarium"] / "clip"}, "start: .* lacks 'vae/config.json'"),
         ({"until": "unet"}, "until: 'unet' was given"),
     ],
 )

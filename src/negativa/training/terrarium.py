@@ -26,7 +26,9 @@ SHARES: Final = {
     "plus": 0.05,
     "tokens": 0.02,
 }
-LATER: Final = tuple(SHARES)[5:]  # what an earlier terrarium can be trained on from: all that stands on its pictures and words
+LATER: Final = tuple(SHARES)[
+    tuple(SHARES).index("diffusion") :
+]  # what an earlier terrarium can be trained on from: all that stands on its pictures and words
 #: What the folder of an earlier terrarium must hold for that.
 TAKEN: Final = (
     *(f"{part}/config.json" for part in ("vae", "unet", "clip", "reader")),

@@ -44,6 +44,7 @@ class Work:
 
     def __init__(self, settings: Settings, minutes: Mapping[str, float | None]) -> None:
         self.settings, self.minutes, self.device = settings, minutes, torch.device(settings.device)
+        self.earlier = settings.start if settings.first else None  # the folder that parts are taken from, or go on from
         self.autoencoder, self.judge, self.unet = vae.build(), reader.build(), diffusion.build()
         self.signal = diffusion.scheduler().alphas_cumprod.to(self.device)
         self.adapters, self.tokens = dict[str, dict[str, Tensor]](), dict[str, Embedding]()
@@ -62,7 +63,7 @@ class Work:
 
     def take(self, name: str) -> Iterator[Progress]:
         """A part as the earlier terrarium has it."""
-        start = self.settings.start
+        start = self.earlier
         assert start is not None
         match name:
             case "vae":
@@ -75,7 +76,7 @@ class Work:
                 self.towers = taken(CLIPModel, start / "clip", attn_implementation="eager").to(self.device)
                 self.text = self.towers.text_model.requires_grad_(False)
             case "diffusion":
-                self._go_on()
+                self._go_on(start)
                 self.unet.to(self.device).requires_grad_(False)
             case "base" | "plus":
                 self.adapters[name] = load_file(start / "ip_adapter" / f"{name}.safetensors")
@@ -141,11 +142,11 @@ class Work:
         def loss(module: UNet2DConditionModel, rng: np.random.Generator, _: float) -> Tensor:
             return diffusion.loss(module, self.text, self.latents, examples, self.words, self.signal, rng)
 
-        if self.settings.first is not None:
-            self._go_on()
+        if self.earlier is not None:
+            self._go_on(self.earlier)
         elif self.settings.start is not None:
             self._grow_unet(self.settings.start)
-        rate = RATE if self.settings.first is None else LATER_RATE
+        rate = RATE if self.earlier is None else LATER_RATE
         yield from self._part("diffusion", self.unet, loss, self.settings.diffusion_steps, rate)
         self.unet.requires_grad_(False)
 
@@ -192,9 +193,8 @@ class Work:
     def _means(self) -> Generator[Progress, None, Tensor]:
         return diffusion.means_of(self.autoencoder, self.pictures, self.device, self.settings.folder / "latents.pt")
 
-    def _go_on(self) -> None:
-        assert self.settings.start is not None
-        self.unet.load_state_dict(taken(UNet2DConditionModel, self.settings.start / "unet").state_dict())
+    def _go_on(self, start: Path) -> None:
+        self.unet.load_state_dict(taken(UNet2DConditionModel, start / "unet").state_dict())
 
     def _grow_unet(self, start: Path) -> None:
         unet, encoder = taken(UNet2DConditionModel, start / "unet"), taken(CLIPTextModel, start / "text_encoder")
@@ -206,9 +206,7 @@ class Work:
         self.text.to(self.device)
 
     def _adapter(self, kind: str) -> Iterator[Progress]:
-        earlier = None
-        if self.settings.first is not None and self.settings.start is not None:
-            earlier = load_file(self.settings.start / "ip_adapter" / f"{kind}.safetensors")
+        earlier = load_file(self.earlier / "ip_adapter" / f"{kind}.safetensors") if self.earlier else None
         learned, vision = adapter.attach(self.unet, kind, clip.WIDTH, earlier), clip.vision(self.towers)
         parts = self.latents, self.pictures, self.truths, self.words, self.signal
         goal = partial(adapter.loss, self.unet, self.text, vision, kind, *parts)
