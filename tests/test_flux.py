@@ -12,6 +12,8 @@ from transformers import CLIPTextModel, T5Config, T5EncoderModel
 
 import negativa
 from negativa import InputError, Negative, Recipe
+from negativa.plain.samplers import SAMPLERS
+from negativa.sampling.steps import levels
 from negativa.training.tokenizer import learn
 from tests.conftest import WORDS, tiny_clip, tiny_vae
 from tests.test_sd3 import same, t5_tokenizer
@@ -88,6 +90,22 @@ class TestParity:
         together = {one.index: one.latents for one in studio.generate_many(recipes)}
         for index, recipe in enumerate(recipes):
             same(together[index], drawn(pipeline, recipe))
+
+
+class TestSamplers:
+    @pytest.mark.parametrize("sampler", [name for name, one in SAMPLERS.items() if one.flow])
+    def test_every_sampler_of_flows_has_the_pipelines_levels(self, pair, sampler: str) -> None:
+        """From noise to nothing by even steps, shifted by the size of the picture; twice where a sampler asks twice."""
+        studio, pipeline = pair
+        drawn(pipeline, BASE)
+        config = studio.denoiser.schedule(BASE.width, BASE.height)
+        found = [one.sigma for one in levels(sampler, config, BASE.steps)]
+        expected = pipeline.scheduler.sigmas[:-1].tolist()
+        if SAMPLERS[sampler].evaluations == 2:
+            expected = [expected[0], *(one for one in expected[1:] for _ in range(2))]
+        assert found == pytest.approx(expected, abs=1e-3)
+        made = studio.generate(BASE.replace(sampler=sampler, negative="hat"))
+        assert made.latents.isfinite().all()
 
 
 class TestDistilledScale:

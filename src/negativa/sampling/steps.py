@@ -123,11 +123,15 @@ def check_steps(name: str, config: Mapping[str, Any], steps: int) -> None:
 
 def _made(name: str, config: Mapping[str, Any], steps: int, **settings: Any) -> Any:
     """The scheduler that a sampler is on a model, with its timesteps set."""
+    import numpy as np
+
     kind, own = scheduler_of(name, config)
     scheduler = kind.from_config({name: value for name, value in config.items() if name != EVENLY}, **own, **settings)
     if config.get(EVENLY) and "sigmas" in _parameters(kind.set_timesteps):
-        scheduler.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
+        scheduler.set_timesteps(sigmas=1 - np.arange(steps) / steps)
     else:
+        if config.get(EVENLY) and hasattr(scheduler, "sigma_min"):
+            scheduler.sigma_min = 1 / steps  # Heun goes there from 1 in even steps, and shifts them
         scheduler.set_timesteps(steps)
     if is_flow(config):
         scheduler.set_begin_index(0)  # a timestep cut to a whole number may stand there twice
