@@ -17,7 +17,7 @@ from negativa import InputError, Recipe, Studio
 from negativa.denoisers.exact import Exact
 from negativa.exact import Mixture
 from negativa.plain.conditions import Words
-from negativa.plain.passes import LATENTS, Active, Moment, Pass
+from negativa.plain.passes import LATENTS, NOTHING, POSITIVE, Active, Moment, Pass
 from negativa.plain.samplers import SAMPLERS
 from negativa.rules import RULES, build
 from negativa.rules.spaces import convert, to_x0
@@ -114,6 +114,31 @@ def test_a_rule_says_the_same_of_noise_and_of_a_flow(name: str) -> None:
         guided = convert(rule.combine(given, now, {}), seen, now, rule.space, native)  # type: ignore[arg-type]
         ends.append(to_x0(guided, seen, now, native))  # type: ignore[arg-type]
     torch.testing.assert_close(*ends, rtol=0, atol=1e-4)
+
+
+def test_reuse_adds_the_same_velocity_at_every_step_from_the_first() -> None:
+    """At the first step alpha is 0, where noise differs by nothing."""
+    rule, memory, steps = build(Recipe(rule="cfg", scale=3.0, wrappers=("reuse:every=4",))), {}, 4
+    generator = torch.Generator().manual_seed(5)
+    latents, c, u = torch.randn((3, 3, 2, 2), generator=generator)
+    for step in range(steps):
+        now = Moment(step, steps, alpha=step / steps, sigma=1 - step / steps, flow=True)
+        velocities = {POSITIVE: c + step, NOTHING: u}
+        given = {name: convert(velocities[name], latents, now, "velocity", rule.space) for name in rule.passes(now)}
+        guided = convert(rule.combine(given | {LATENTS: latents}, now, memory), latents, now, rule.space, "velocity")
+        torch.testing.assert_close(guided - velocities[POSITIVE], 2 * (c - u), rtol=0, atol=1e-5)
+
+
+def test_reuse_adds_the_same_noise_where_there_is_no_flow() -> None:
+    rule, memory = build(Recipe(rule="cfg", scale=3.0, wrappers=("reuse:every=4",))), {}
+    generator = torch.Generator().manual_seed(5)
+    latents, c, u = torch.randn((3, 3, 2, 2), generator=generator)
+    for step, sigma in enumerate((0.998, 0.9, 0.6, 0.1)):
+        now = Moment(step, 4, alpha=(1 - sigma**2) ** 0.5, sigma=sigma)
+        noises = {POSITIVE: c + step, NOTHING: u}
+        given = {name: convert(noises[name], latents, now, "noise", rule.space) for name in rule.passes(now)}
+        guided = convert(rule.combine(given | {LATENTS: latents}, now, memory), latents, now, rule.space, "noise")
+        torch.testing.assert_close(guided - noises[POSITIVE], 2 * (c - u), rtol=0, atol=1e-5)
 
 
 def test_of_pure_noise_a_ten_thousandth_counts_as_the_picture() -> None:
