@@ -16,6 +16,7 @@ from negativa.sampling.walk import walk
 
 BASE = Recipe("portrait of a man", seed=7, steps=6)
 CLOSE = 1e-3
+LONG = "mustache, glasses, " * 30  # of more than one chunk
 MIXED = [
     BASE.replace(negative="mustache"),
     BASE.replace(negative=("mustache", Negative("glasses", 0.5, 0.2, 0.7)), scale=4.0),
@@ -66,6 +67,24 @@ def test_a_negative_that_cannot_act_costs_nothing_and_is_said(studio, change, wh
     assert result.receipt.rows_asked == without.receipt.rows_asked
     assert "'mustache' has no effect" in result.receipt.notices[0] and why in result.receipt.notices[0]
     assert without.receipt.notices == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"negative": Negative(LONG, 0.0)},
+        {"negative": Negative(LONG, start=0.5, stop=0.5)},
+        {"negative": LONG, "scale": 1.0},
+        {"negative": LONG, "rule": "none"},
+        {"negative": LONG, "rule": "nag", "knobs": {"push": 0.0}},
+    ],
+)
+def test_a_long_negative_that_never_acts_leaves_the_picture_as_it_is(studio, change) -> None:
+    """One that acts makes room for itself in every pass."""
+    made = studio.generate(BASE.replace(**change))
+    assert torch.equal(made.latents, latents(studio, BASE.replace(**change | {"negative": ()})))
+    assert "has no effect" in made.receipt.notices[0]
+    assert studio.room(studio.complete(BASE.replace(negative=LONG))) > studio.room(made.receipt.recipe) == 1
 
 
 def test_rule_none_says_that_it_takes_no_negatives(studio) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from negativa.errors import InputError
 from negativa.plain.passes import WEAKER, Pass
 from negativa.plain.recipe import Recipe
-from negativa.sampling.stages import asked_of, images_of, texts_of
+from negativa.sampling.stages import asked_of, images_of, texts_of, words_of
 from negativa.sampling.steps import predicts
 
 if TYPE_CHECKING:
@@ -66,9 +66,10 @@ class Networks:
                 raise InputError(f"prompt: a part has a weight below zero; allowed without a rule like {recipe.rule!r}")
 
     def room(self, recipe: Recipe) -> int:
-        """How many chunks the texts of a recipe take, those of the longest, at least one."""
-        models = [self._main, *self._asked_beside(recipe)]
-        return max([1, *(model.chunks(words) for _, words in texts_of(recipe) for model in models)])
+        """How many chunks the texts that a recipe's passes read take, those of the longest, at least one."""
+        models, asked = [self._main, *self._asked_beside(recipe)], asked_of(recipe, schedule_of(recipe, self._main))
+        texts = dict.fromkeys(words for passes in asked.values() for one in passes for words in words_of(one))
+        return max([1, *(model.chunks(words) for words in texts for model in models)])
 
     def weaker_hash(self, recipe: Recipe) -> str:
         """The hash of the other model that a recipe moves away from, "" if it does not."""

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from negativa.plain.conditions import Negative, Shown, Words
+from negativa.plain.conditions import Condition, Negative, Shown, Words
 from negativa.plain.images import Blank, Image
 from negativa.plain.passes import Active, Moment, Pass, negative
 from negativa.plain.recipe import Recipe
@@ -120,8 +120,13 @@ def _asked_of(recipe: Recipe, noise_there: tuple[Level, ...]) -> Mapping[str, tu
 
 def images_of(one: Pass) -> list[Image | Blank]:
     """Every image that a pass reads, its own and those that patches read inside it, and what stands for none."""
-    read = (one.condition, *(other for patch in one.patches for other, _ in patch.against))
-    return [image for condition in read if isinstance(condition, Shown) for image, _ in condition.pictures]
+    return [image for condition in _read_by(one) if isinstance(condition, Shown) for image, _ in condition.pictures]
+
+
+def words_of(one: Pass) -> list[Words]:
+    """Every text that a pass reads, its own and those that patches read inside it."""
+    texts = (condition.text if isinstance(condition, Shown) else condition for condition in _read_by(one))
+    return [text for text in texts if isinstance(text, Words)]
 
 
 def texts_of(recipe: Recipe) -> list[tuple[str, Words]]:
@@ -130,7 +135,10 @@ def texts_of(recipe: Recipe) -> list[tuple[str, Words]]:
     found: dict[tuple[str, Words], None] = {}
     for step in steps:
         for name, blend in passes_of(recipe, step).items():
-            conditions = [c for one, _ in blend for c in (one.condition, *(a for p in one.patches for a, _ in p.against))]
             field = "negative" if name.startswith("negative") else "prompt"
-            found |= {(field, condition): None for condition in conditions if isinstance(condition, Words)}
+            found |= {(field, words): None for one, _ in blend for words in words_of(one)}
     return list(found)
+
+
+def _read_by(one: Pass) -> tuple[Condition | str, ...]:
+    return one.condition, *(other for patch in one.patches for other, _ in patch.against)
