@@ -71,6 +71,8 @@ SPACES = {
     "x0": {"apg"},
     "velocity": {"cfg_zero", "mambo"},
 }
+#: Rules that measure every negative from nothing.
+FROM_NOTHING = ("composable", "signed", "perp_neg", "sld", "sega", "dng", "ccfg", "crg")
 VARIANTS = [
     pytest.param(
         build(Recipe(rule=f"{name}:{preset}".rstrip(":"), sampler=own_sampler(kind), scale=scale, window=window, knobs=knobs)),
@@ -241,6 +243,14 @@ def test_a_negative_that_changes_nothing_is_said_to(studio, change: dict) -> Non
     made, without = studio.generate(recipe), studio.generate(recipe.replace(negative=()))
     torch.testing.assert_close(made.latents, without.latents, rtol=0, atol=1e-5)
     assert "the negative 'hat" in made.receipt.notices[0] and "does not hear it" in made.receipt.notices[0]
+
+
+@pytest.mark.parametrize("name", [*FROM_NOTHING, "nag", "vsf", "nasa", "ong", "negtome"])
+def test_negatives_that_act_at_scale_1_are_said_to_be_stopped_by_what_stops_them(studio, name: str) -> None:
+    recipe = Recipe("portrait of a man", "hat", seed=3, steps=4, scale=1.0, rule=name)
+    assert "no effect" not in " ".join(studio.generate(recipe).receipt.notices)
+    stopped = studio.generate(recipe.replace(window=(0.5, 0.5))).receipt.notices
+    assert stopped[0] == "the negative 'hat' has no effect: no step of 4 lies in its window [0.5, 0.5)"
 
 
 @pytest.mark.parametrize("name", [name for name in RULES if name not in ("none", "autoguidance")])

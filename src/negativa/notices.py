@@ -104,7 +104,7 @@ def _why_inert(recipe: Recipe, index: int) -> str:
         return "the rule 'none' takes no negatives"
     if one.weight == 0:
         return "its weight is 0"
-    if recipe.scale == 1 and rules.has_scale(recipe):
+    if recipe.scale == 1 and getattr(rules.kind_of(recipe), "from_baseline", False):
         return "at scale 1 the picture follows the prompt alone"
     start, stop = max(start, one.start), min(stop, one.stop)
     if any(inside(step, recipe.steps, start, stop) for step in range(recipe.steps)):
