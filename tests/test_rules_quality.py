@@ -148,6 +148,16 @@ def test_the_baseline_by_hand() -> None:
     assert baseline_passes(moment(TWO)) == (NOTHING, "negative 0", "negative 1")
 
 
+def test_weights_that_sum_to_one_in_any_order_ask_for_the_same_passes() -> None:
+    """0.6 + 0.3 + 0.1 falls short of 1 in floating point, 0.1 + 0.3 + 0.6 does not."""
+    values = {name: torch.tensor([value]) for name, value in (("negative 0", 4.0), ("negative 1", 8.0), ("negative 2", 16.0))}
+    for weights in ((0.6, 0.3, 0.1), (0.1, 0.3, 0.6)):
+        now = moment(tuple(Active(name, weight) for name, weight in zip(values, weights, strict=True)))
+        assert baseline_passes(now) == tuple(values)
+        by_hand = sum(weight * value.item() for weight, value in zip(weights, values.values(), strict=True))
+        assert baseline(values, now).item() == pytest.approx(by_hand)
+
+
 class TestAdaptiveProjected:
     def test_all_knobs_open_is_cfg(self) -> None:
         values, now = drawn(), moment(TWO)

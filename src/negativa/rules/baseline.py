@@ -9,6 +9,7 @@ everything from nothing always ask for it where a negative acts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from negativa.plain.passes import NOTHING, POSITIVE, Moment
@@ -18,12 +19,12 @@ from negativa.rules.rule import Predictions
 def baseline_passes(moment: Moment) -> tuple[str, ...]:
     """The names of the passes that `baseline` will read: never the positive one."""
     names = tuple(negative.name for negative in moment.negatives)
-    return names if _replaces_nothing(moment) else (NOTHING, *names)
+    return names if sums_to_one(one.weight for one in moment.negatives) else (NOTHING, *names)
 
 
 def baseline(predictions: Predictions, moment: Moment) -> Any:
     """The prediction to move away from; affine with coefficients that sum to one, so the same in any space."""
-    if _replaces_nothing(moment):
+    if sums_to_one(one.weight for one in moment.negatives):
         return sum(negative.weight * predictions[negative.name] for negative in moment.negatives)
     u = predictions[NOTHING]
     return u + sum(negative.weight * (predictions[negative.name] - u) for negative in moment.negatives)
@@ -48,6 +49,6 @@ def without_negatives(predictions: Predictions, moment: Moment, scale: float) ->
     return predictions[NOTHING] + scale * (predictions[POSITIVE] - predictions[NOTHING])
 
 
-def _replaces_nothing(moment: Moment) -> bool:
-    """Whether the weights sum to one, so that u cancels out of the baseline."""
-    return bool(moment.negatives) and sum(negative.weight for negative in moment.negatives) == 1
+def sums_to_one(weights: Iterable[float]) -> bool:
+    """Whether weights sum to one in any order of adding, so that what they are measured from cancels."""
+    return abs(sum(weights) - 1) < 1e-9

@@ -22,7 +22,7 @@ from negativa.language.prompting import Clause, is_scheduled, read
 from negativa.plain.conditions import EMPHASIS, Nothing, Words
 from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, WORSE, Moment, Pass, Patch, negative
 from negativa.plain.recipe import Recipe
-from negativa.rules.baseline import baseline, baseline_passes
+from negativa.rules.baseline import baseline, baseline_passes, sums_to_one
 
 FLIP: Final = (("strength", 1.0), ("offset", 0.0))  # as the extension NegPiP reads weights below zero
 OURS: Final = (POSITIVE, WORSE, WEAKER)  # the names of the prompt's passes
@@ -66,7 +66,7 @@ def needed(names: Collection[str], named: Mapping[str, Blend], start: Moment) ->
     found: dict[str, Blend] = {}
     for name in names:
         found[name] = named[name]
-        if not _whole(named[name]):
+        if not sums_to_one(weight for _, weight in named[name]):
             found |= needed(_measured_from(name, start), named, start)
     return found
 
@@ -84,7 +84,7 @@ def blended(name: str, named: Mapping[str, Blend], predictions: Mapping[str, Any
         return predictions[name]
     pairs = zip(_keys(name, blend), blend, strict=True)
     mixed = sum(weight * predictions[key] for key, (_, weight) in pairs)
-    if _whole(blend):
+    if sums_to_one(weight for _, weight in blend):
         return mixed
     from_ = {one: blended(one, named, predictions, start) for one in _measured_from(name, start)}
     base = baseline(from_, start) if name in OURS else from_[NOTHING]
@@ -134,11 +134,6 @@ def _scheduled(syntax: str, *texts: str) -> bool:
 
 def _keys(name: str, blend: Blend) -> list[str]:
     return [name] if len(blend) == 1 else [f"{name}, clause {i}" for i in range(len(blend))]
-
-
-def _whole(blend: Blend) -> bool:
-    """Whether the weights sum to one, so that what the clauses are measured from cancels."""
-    return abs(sum(weight for _, weight in blend) - 1) < 1e-9
 
 
 def _measured_from(name: str, start: Moment) -> tuple[str, ...]:
