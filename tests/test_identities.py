@@ -166,6 +166,18 @@ def test_the_three_nothings_are_three_pictures(studio) -> None:
         assert not torch.allclose(pictures[i], pictures[i - 1], atol=1e-4)
 
 
+def test_a_sampler_is_what_its_name_says_whatever_the_models_scheduler_has() -> None:
+    plain, karras = (negativa.load("exact") for _ in range(2))
+    karras.denoiser.scheduler = {
+        **plain.denoiser.scheduler,
+        "use_karras_sigmas": True,
+        "algorithm_type": "sde-dpmsolver++",
+    }
+    for sampler in SAMPLERS:
+        one, other = (latents(each, Recipe("north", "south", seed=7, steps=6, sampler=sampler)) for each in (plain, karras))
+        assert torch.equal(one, other), sampler
+
+
 def test_noise_is_the_seeds_alone(studio) -> None:
     first = latents(studio, BASE)
     torch.manual_seed(99)

@@ -190,6 +190,7 @@ def scheduler_of(name: str, config: Mapping[str, Any]) -> tuple[Any, dict[str, A
     kind = scheduler_class(chosen.flow)
     shift = config.get("shift" if _matches_flow(config) else "flow_shift", 1.0)  # each family of schedulers has its word
     settings = {"shift": shift, "flow_shift": shift, "use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+    settings |= chosen.settings
     return kind, {name: value for name, value in settings.items() if name in _parameters(kind.__init__)}
 
 
