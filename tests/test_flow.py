@@ -77,6 +77,27 @@ def test_samplers_without_a_flow_form_are_refused_in_a_sentence() -> None:
             studio.generate(Recipe("a", sampler=sampler, steps=3))
 
 
+@pytest.mark.parametrize("sampler", [None, "euler", "euler_a"])
+def test_a_rule_without_a_flow_form_is_refused_in_a_sentence(sampler: str | None) -> None:
+    words = "rule: 'dng' was given; it does not run on models that predict a flow, as 'mixture-"
+    with pytest.raises(InputError, match=words):
+        Studio(flow(MATCHED)).generate(Recipe("a", "b", rule="dng", sampler=sampler, steps=3))
+
+
+def test_samplers_that_cannot_step_along_clean_latents_are_refused_in_a_sentence() -> None:
+    exact, recipe = Exact(THREE), Recipe("a", "b", seed=6, steps=3, scale=2.0)
+    exact.scheduler = {**exact.scheduler, "prediction_type": "sample"}
+    studio = Studio(exact)
+    able = ["euler", "heun", "ddim", "dpmpp_2m", "dpmpp_2m_karras", "unipc", "lcm"]
+    for sampler in able:
+        assert studio.generate(recipe.replace(sampler=sampler)).latents.isfinite().all()
+    for sampler in SAMPLERS.keys() - set(able):
+        words = f"'{sampler}' was given; allowed with this model, which predicts clean latents: {', '.join(able)}"
+        with pytest.raises(InputError, match=words):
+            studio.generate(recipe.replace(sampler=sampler))
+    assert studio.generate(recipe).receipt.recipe.sampler == "euler"
+
+
 def test_a_prediction_that_nobody_knows_is_refused_in_a_sentence() -> None:
     exact = Exact(THREE)
     exact.scheduler = {**exact.scheduler, "prediction_type": "epsilom"}

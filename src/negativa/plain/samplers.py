@@ -14,7 +14,8 @@ class Sampler:
     """A scheduler class of diffusers and the settings that make it this sampler, whatever a model's configuration says of them.
 
     `label` is the name others write into picture files. `evaluations` is how often a step asks the network. `flow` is the
-    scheduler class for models that predict a flow, None where diffusers has none that is this sampler.
+    scheduler class for models that predict a flow, None where diffusers has none that is this sampler. `clean` says whether
+    it runs on models that predict the clean latents.
     """
 
     scheduler: str
@@ -22,19 +23,20 @@ class Sampler:
     settings: Mapping[str, Any]
     evaluations: int = 1
     flow: str | None = None
+    clean: bool = True
 
 
 PLAIN: Final = {"use_karras_sigmas": False}
 TWO_M: Final = {"algorithm_type": "dpmsolver++"}
 
 SAMPLERS: Final[dict[str, Sampler]] = {
-    "euler_a": Sampler("EulerAncestralDiscreteScheduler", "Euler a", {}),
+    "euler_a": Sampler("EulerAncestralDiscreteScheduler", "Euler a", {}, clean=False),
     "euler": Sampler("EulerDiscreteScheduler", "Euler", PLAIN, flow="FlowMatchEulerDiscreteScheduler"),
     "heun": Sampler("HeunDiscreteScheduler", "Heun", PLAIN, evaluations=2, flow="FlowMatchHeunDiscreteScheduler"),
     "ddim": Sampler("DDIMScheduler", "DDIM", {}),
     "dpmpp_2m": Sampler("DPMSolverMultistepScheduler", "DPM++ 2M", {**PLAIN, **TWO_M}, flow="DPMSolverMultistepScheduler"),
     "dpmpp_2m_karras": Sampler("DPMSolverMultistepScheduler", "DPM++ 2M Karras", {"use_karras_sigmas": True, **TWO_M}),
-    "dpmpp_sde": Sampler("DPMSolverSDEScheduler", "DPM++ SDE", PLAIN, evaluations=2),
+    "dpmpp_sde": Sampler("DPMSolverSDEScheduler", "DPM++ SDE", PLAIN, evaluations=2, clean=False),
     "unipc": Sampler("UniPCMultistepScheduler", "UniPC", PLAIN, flow="UniPCMultistepScheduler"),
     "lcm": Sampler("LCMScheduler", "LCM", {}),
 }

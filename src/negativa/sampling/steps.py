@@ -109,7 +109,7 @@ def _levels(name: str, config: str, count: int) -> tuple[Level, ...]:
 
 
 def check_steps(name: str, config: Mapping[str, Any], steps: int) -> None:
-    """Raise `InputError` for a sampler without a flow form, and for a number of steps it cannot take on this schedule."""
+    """Raise `InputError` for a sampler that does not run on a model, and for a number of steps it cannot take there."""
     predicts(config)  # says itself what is wrong with a model
     scheduler_of(name, config)  # and this with a sampler
     try:
@@ -176,17 +176,29 @@ def predicts(config: Mapping[str, Any]) -> Space:
     return NATIVE[kind]
 
 
+def predicted(config: Mapping[str, Any]) -> str:
+    """What a model predicts that not every sampler runs on, in words."""
+    return "a flow" if is_flow(config) else "clean latents"
+
+
+def samplers_on(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The samplers that have a form for what a model predicts."""
+    if is_flow(config):
+        return tuple(name for name, one in SAMPLERS.items() if one.flow)
+    return tuple(name for name, one in SAMPLERS.items() if one.clean or predicts(config) != "x0")
+
+
 def scheduler_of(name: str, config: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The scheduler class of diffusers that a sampler is on a model, and its settings.
 
-    Raises `InputError` if the model predicts a flow and the sampler has no form for that.
+    Raises `InputError` if the sampler has no form for what the model predicts.
     """
-    chosen = SAMPLERS[name]
-    if not is_flow(config):
+    chosen, allowed = SAMPLERS[name], samplers_on(config)
+    if name not in allowed:
+        what = predicted(config)
+        raise InputError(f"sampler: {name!r} was given; allowed with this model, which predicts {what}: {', '.join(allowed)}")
+    if chosen.flow is None or not is_flow(config):
         return scheduler_class(chosen.scheduler), dict(chosen.settings)
-    if chosen.flow is None:
-        allowed = ", ".join(other for other, one in SAMPLERS.items() if one.flow)
-        raise InputError(f"sampler: {name!r} was given; allowed with this model, which predicts a flow: {allowed}")
     kind = scheduler_class(chosen.flow)
     shift = config.get("shift" if _matches_flow(config) else "flow_shift", 1.0)  # each family of schedulers has its word
     settings = {"shift": shift, "flow_shift": shift, "use_flow_sigmas": True, "prediction_type": "flow_prediction"}

@@ -15,7 +15,7 @@ from negativa.plain.samplers import USUAL, evaluations
 from negativa.sampling.budget import FixedRows, RowBudget
 from negativa.sampling.engine import Engine
 from negativa.sampling.networks import Networks
-from negativa.sampling.steps import check_steps, is_flow
+from negativa.sampling.steps import check_steps, predicted, samplers_on
 from negativa.sampling.walk import Walk, walk
 from negativa.studio.finishing import Ended, Finishing, Result
 
@@ -114,10 +114,17 @@ class Studio:
         return recipe
 
     def _sampler(self, recipe: Recipe) -> str:
-        """What samples a recipe that leaves it open: the usual one of noise or of flows, or the first that its rule has."""
-        usual = "euler" if is_flow(self.denoiser.scheduler) else USUAL
-        allowed = rules.samplers_of(recipe)
-        return usual if usual in allowed else allowed[0]
+        """What samples a recipe that leaves it open: the usual one, or the first of its rule's that runs on this model.
+
+        Raises `InputError` for a rule that has none.
+        """
+        mine = self.denoiser
+        if allowed := [name for name in rules.samplers_of(recipe) if name in samplers_on(mine.scheduler)]:
+            return USUAL if USUAL in allowed else allowed[0]
+        what = predicted(mine.scheduler)
+        raise InputError(
+            f"rule: {recipe.rule!r} was given; it does not run on models that predict {what}, as {mine.name!r} does"
+        )
 
     def room(self, recipe: Recipe) -> int:
         """How many chunks of the encoder's own length the texts of a complete recipe take, those of the longest."""
