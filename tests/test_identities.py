@@ -87,6 +87,16 @@ def test_a_long_negative_that_never_acts_leaves_the_picture_as_it_is(studio, cha
     assert studio.room(studio.complete(BASE.replace(negative=LONG))) > studio.room(made.receipt.recipe) == 1
 
 
+def test_a_weaker_model_that_is_the_model_itself_is_said(studio) -> None:
+    recipe = BASE.replace(rule="autoguidance", knobs={"share": 1.0}, weaker={"x.safetensors": 0.0})
+    made = studio.generate(recipe)
+    torch.testing.assert_close(made.latents, latents(studio, BASE.replace(rule="none")), rtol=0, atol=1e-4)
+    assert made.receipt.notices == (
+        "weaker: the LoRA 'x.safetensors' has weight 0: what is moved away from is this model without it",
+        "weaker: it is this model as it is; the rule 'autoguidance' moves away from nothing worse",
+    )
+
+
 def test_rule_none_says_that_it_takes_no_negatives(studio) -> None:
     assert "'none' takes no negatives" in studio.generate(BASE.replace(rule="none", negative="hat")).receipt.notices[0]
 

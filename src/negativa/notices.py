@@ -64,6 +64,11 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
         said.append(
             f"the rule {recipe.rule!r} moves away from nothing worse at any step, as its scale, knobs and wrappers stand"
         )
+    elif WEAKER in asked:
+        absent = (file for file, weight in recipe.weaker_loras if weight == 0)
+        said += [f"weaker: the LoRA {file!r} has weight 0: what is moved away from is this model without it" for file in absent]
+        if set(asked[WEAKER]) <= set(asked[POSITIVE]):
+            said.append(f"weaker: it is this model as it is; the rule {recipe.rule!r} moves away from nothing worse")
     if not rules.has_scale(recipe):
         said += [f"the rule {recipe.rule!r} has no scale: {what} has no effect" for what in _scaling(recipe)]
     elif set(asked) == {POSITIVE} and recipe.scale != 1:
