@@ -10,7 +10,7 @@ import torch
 
 from negativa import ModelError
 from negativa.plain.conditions import Nothing, Words
-from negativa.plain.passes import Moment, Pass
+from negativa.plain.passes import Moment, Pass, Patch
 from negativa.sampling.budget import SIZES, TRIES, FixedRows, RowBudget
 from negativa.sampling.engine import AT_ONCE, Engine, Running
 from negativa.sampling.walk import Ask, Walk
@@ -93,6 +93,26 @@ def test_a_call_that_does_not_fit_is_halved_and_not_tried_again() -> None:
 
     with pytest.raises(ModelError, match="2x2 latents do not fit into the device's memory"):
         list(Engine(none).run([(0, asking(1.0, "x"))]))
+
+
+def test_calls_are_as_large_as_the_rows_that_their_passes_take() -> None:
+    """A pass whose patch reads two negatives row by row is three rows."""
+    calls, told = list[int](), list[tuple[int, int]]()
+    patch = Patch("negtome", against=((Words("a"), 1.0), (Words("b"), 1.0)), rows=2)
+
+    class Told(RowBudget):
+        def learn(self, rows: int, seconds: float) -> None:
+            told.append((rows, self.rows()))
+            super().learn(rows, seconds)
+
+    def merging(value: float) -> Walk:
+        answers = yield Ask(torch.full((1, 2, 2), value), 0.0, {"positive": Pass(Words("x"), (patch,))}, MOMENT)
+        return answers["positive"]
+
+    done = finished(Engine(network(calls), Told), [(i, merging(float(i))) for i in range(20)])
+    assert [rows for rows, _ in told] == [3 * size for size in calls] and sum(calls) == 20
+    assert all(rows <= most for rows, most in told)
+    assert all(done[i].rows_run == 3 and torch.equal(done[i].latents, torch.full((1, 2, 2), 2.0 * i + 1)) for i in range(20))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, islice
 from threading import RLock
 from typing import TYPE_CHECKING, Final
 
@@ -102,7 +102,7 @@ class Engine:
         return [{name: predictions[key] for name, key in wanted.items()} for wanted in keys]
 
     def _predict_all(self, rows: dict[Hashable, tuple[Tensor, float, Pass]]) -> dict[Hashable, Tensor]:
-        """Every row predicted; rows of one shape share calls."""
+        """Every pass predicted; those whose latents are of one shape share calls, each as large as its rows of the network."""
         shapes: dict[tuple[int, ...], list[Hashable]] = {}
         for key, (latents, _, _) in rows.items():
             shapes.setdefault(tuple(latents.shape), []).append(key)
@@ -110,7 +110,7 @@ class Engine:
         for shape, left in shapes.items():
             budget = self.budgets.setdefault(shape, self.budget())
             while left:
-                size = budget.split(len(left))[0]
+                size = _fitting([rows[key][2].rows for key in left], budget)
                 with self.alone:
                     done |= zip(left[:size], self._call([rows[key] for key in left[:size]], budget), strict=True)
                 left = left[size:]
@@ -128,13 +128,23 @@ class Engine:
                 size = size_of(rows[0][0])
                 raise ModelError(f"width and height: {size} latents do not fit into the device's memory") from error
         if predictions is None:  # only now has the failed call let go of what it held
-            budget.shrink(len(rows))
+            budget.shrink(_rows_of(rows))
             half = (len(rows) + 1) // 2
             return [*self._call(rows[:half], budget), *self._call(rows[half:], budget)]
         seconds = time.perf_counter() - started
         self.network_seconds += seconds
-        budget.learn(len(rows), seconds)
+        budget.learn(_rows_of(rows), seconds)
         return predictions
+
+
+def _fitting(rows: Sequence[int], budget: RowBudget | FixedRows) -> int:
+    """How many of the passes that take so many rows each go into the next call: at least one."""
+    most = budget.split(sum(rows))[0]
+    return max(1, sum(taken <= most for taken in accumulate(rows)))
+
+
+def _rows_of(asked: Sequence[tuple[Tensor, float, Pass]]) -> int:
+    return sum(chosen.rows for _, _, chosen in asked)
 
 
 def _content(latents: Tensor) -> bytes:
