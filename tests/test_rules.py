@@ -89,7 +89,7 @@ VARIANTS = [
 
 
 def moment(negatives: tuple[Active, ...], step: int = 4) -> Moment:
-    return Moment(step, 10, negatives, alpha=0.6, sigma=0.8, timestep=0.55, after=(0.8, 0.6))
+    return Moment(step, 10, negatives, alpha=0.6, sigma=0.8, after=(0.8, 0.6))
 
 
 def predictions(names) -> dict[str, torch.Tensor]:

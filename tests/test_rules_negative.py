@@ -44,7 +44,7 @@ def drawn(seed: int, shape=SHAPE) -> dict[str, torch.Tensor]:
 def at(step: int, negatives=ONE, steps: int = 10) -> Moment:
     """The moment of a walk with angles: alpha grows, sigma shrinks."""
     angle = (step + 1) / (steps + 1) * np.pi / 2
-    return Moment(step, steps, negatives, alpha=float(np.sin(angle)), sigma=float(np.cos(angle)), timestep=1 - step / steps)
+    return Moment(step, steps, negatives, alpha=float(np.sin(angle)), sigma=float(np.cos(angle)))
 
 
 def guided(rule, values, moment, memory=None) -> np.ndarray:

@@ -70,8 +70,7 @@ class Moment:
 
     A sampler that asks twice in a step has `evaluation` 0, then 1. The latents that the network sees are `alpha` times
     the clean ones plus `sigma` times unit noise, alpha^2 + sigma^2 = 1, or alpha + sigma = 1 on the straight path of a
-    `flow`; `timestep` is the share (0 to 1) of the way from clean to noise; `after` is alpha and sigma at the end of the
-    step.
+    `flow`; `after` is alpha and sigma at the end of the step.
     """
 
     step: int
@@ -80,6 +79,5 @@ class Moment:
     evaluation: int = 0
     alpha: float = 1.0
     sigma: float = 0.0
-    timestep: float = 0.0
     flow: bool = False
     after: tuple[float, float] = (1.0, 0.0)

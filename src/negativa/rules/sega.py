@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from negativa.plain.conditions import inside
 from negativa.plain.knobs import knob
 from negativa.plain.passes import NOTHING, Moment
 from negativa.rules.baseline import passes_from_nothing, without_negatives
@@ -48,6 +49,6 @@ class Semantic:
             v = memory.get(f"mean of {negative.name}", 0.0)
             g = psi * (psi.abs() >= least) + self.momentum * v
             memory[f"mean of {negative.name}"] = b * v + (1 - b) * g
-            if moment.step / moment.steps >= self.warmup:
+            if inside(moment.step, moment.steps, self.warmup, 1.0):
                 d = d + g
         return d

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from negativa.plain.conditions import inside
 from negativa.plain.knobs import knob
 from negativa.plain.passes import NOTHING, POSITIVE, Moment
 from negativa.rules.baseline import passes_from_nothing, without_negatives
@@ -54,6 +55,6 @@ class SafeLatent:
             v = memory.get(f"mean of {negative.name}", 0.0)
             g = negative.weight * mu * (n - u) + self.momentum * v
             memory[f"mean of {negative.name}"] = b * v + (1 - b) * g
-            if moment.step / moment.steps >= self.warmup:
+            if inside(moment.step, moment.steps, self.warmup, 1.0):
                 d = d - s * g
         return d

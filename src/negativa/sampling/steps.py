@@ -27,7 +27,6 @@ class Level(NamedTuple):
 
     alpha: float
     sigma: float
-    timestep: float
     flow: bool
     after: tuple[float, float]
 
@@ -57,8 +56,7 @@ class Steps:
 
     def level(self, timestep: torch.Tensor) -> Level:
         """How much noise there is now; asked after `seen`."""
-        share = float(timestep) / self._scheduler.config.num_train_timesteps
-        return Level(*self._now(timestep), share, self._flow, self._after(timestep))
+        return Level(*self._now(timestep), self._flow, self._after(timestep))
 
     def _now(self, timestep: torch.Tensor) -> tuple[float, float]:
         """How much signal and noise the network sees."""
