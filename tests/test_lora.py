@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import pickle
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from typer.testing import CliRunner
 
 import negativa
 from negativa import InputError, Recipe
 from negativa.apps.cli.main import app
+from negativa.denoisers.loras import rack
 from negativa.language import infotext
 from tests import lora_files, test_parity
 from tests.conftest import tiny_pipeline
@@ -153,6 +157,54 @@ class TestRuns:
         other = lora_files.write(tmp_path / file.name, lora_files.of(tiny_pipeline("epsilon"), ["unet"], seed=1))
         receipt = studio.generate(BASE.replace(loras=(file, other))).receipt
         assert [*receipt.loras] == [str(file), str(other)] and len(set(receipt.loras.values())) == 2
+
+
+class TestMemory:
+    @pytest.fixture
+    def merged(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """One entry for every pair of matrices that is put into a weight, where there is no room to keep any."""
+        counted, product = list[int](), rack._product
+        monkeypatch.setattr(rack, "KEPT", 0)
+        monkeypatch.setattr(rack, "_product", lambda *given: counted.append(1) or product(*given))
+        return counted
+
+    def test_what_is_too_large_to_be_kept_is_made_once_for_all_steps(self, merged, folder: Path, file: Path) -> None:
+        studio = negativa.load(str(folder))
+        each = len(load_file(file)) // 2
+        with_it, without = BASE.replace(loras=(file,)), BASE
+        list(studio.generate_many([with_it, without]))
+        assert len(merged) == each
+        away = BASE.replace(rule="autoguidance", loras=(file,), weaker=((file, 0.5),))
+        studio.generate(away)
+        assert len(merged) == 2 * each
+        studio.generate(BASE.replace(loras=((file, 0.7),)))
+        studio.generate(away)
+        assert 3 * each < len(merged) <= 5 * each  # there is no room for three
+
+    def test_weights_are_changed_one_after_another(self, folder: Path, file: Path) -> None:
+        class Watched(TorchDispatchMode):
+            """Counts the bytes of float32 that are held, and the most there were."""
+
+            held = most = 0
+
+            def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+                made = func(*args, **(kwargs or {}))
+                if isinstance(made, Tensor) and made.dtype == torch.float32:
+                    self.held += made.nbytes
+                    self.most = max(self.most, self.held)
+                    weakref.finalize(made, self.dropped, made.nbytes)
+                return made
+
+            def dropped(self, size: int) -> None:
+                self.held -= size
+
+        denoiser = negativa.load(str(folder), dtype="bfloat16").denoiser
+        denoiser.lora(str(file))
+        layers = [one for part in (denoiser.unet, denoiser.text_encoder) for one in part.modules()]
+        largest = max(one.weight.numel() for one in layers if isinstance(one, nn.Linear | nn.Conv2d))
+        with Watched() as watched, denoiser.loras.put(((str(file), 1.0),)):
+            pass
+        assert 0 < watched.most <= 6 * 4 * largest
 
 
 class TestRefused:

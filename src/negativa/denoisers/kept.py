@@ -13,11 +13,12 @@ V = TypeVar("V")
 class Kept(Generic[V]):
     """Values by key, made when they are first asked for.
 
-    Those that were asked for longest ago are dropped while all of them take more than `most` bytes, the last one never.
+    Those that were asked for longest ago are dropped while all of them take more than `most` bytes, the last `least` never;
+    room for another is made before it is.
     """
 
-    def __init__(self, most: int, size: Callable[[V], int]) -> None:
-        self._most, self._size = most, size
+    def __init__(self, most: int, size: Callable[[V], int], least: int = 1) -> None:
+        self._most, self._size, self._least = most, size, least
         self._values: dict[Hashable, V] = {}
         self._bytes = 0
 
@@ -25,11 +26,15 @@ class Kept(Generic[V]):
         if key in self._values:
             self._values[key] = self._values.pop(key)
             return self._values[key]
+        self._drop(self._least - 1)
         self._values[key] = made = make()
         self._bytes += self._size(made)
-        while self._bytes > self._most and len(self._values) > 1:
-            self._bytes -= self._size(self._values.pop(next(iter(self._values))))
+        self._drop(self._least)
         return made
+
+    def _drop(self, least: int) -> None:
+        while self._bytes > self._most and len(self._values) > least:
+            self._bytes -= self._size(self._values.pop(next(iter(self._values))))
 
 
 def bytes_of(*tensors: Tensor) -> int:

@@ -6,7 +6,7 @@ numbers, is there again. A pass with a LoRA takes as long as one without.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from negativa.denoisers.loras.files import Lora, Pair, read
 from negativa.errors import InputError
 
 KEPT: Final = 2**30  # bytes of changed weights that are kept
+BOTH: Final = 2  # combinations that are kept however large: a rule may move away from other LoRAs, in turn at every step
 Acting = tuple[tuple[str, float], ...]  # paths with their weights
 
 
@@ -32,7 +33,7 @@ class Loras:
         self.acting: Acting = ()
         self._networks, self._family = networks, family
         self._fitted: dict[str, tuple[Lora, dict[nn.Module, Pair]]] = {}
-        self._changed = Kept[dict[nn.Module, Tensor]](KEPT, lambda one: bytes_of(*one.values()))
+        self._changed = Kept[dict[nn.Module, Tensor]](KEPT, lambda one: bytes_of(*one.values()), BOTH)
         self._beside: dict[str, Mapping[nn.Module, Pair]] = {}
 
     def __getitem__(self, file: str) -> Lora:
@@ -77,18 +78,15 @@ class Loras:
 
     def _weights(self, loras: Acting) -> dict[nn.Module, Tensor]:
         """The changed weights by module; those made last are kept."""
-        return self._changed.get(loras, lambda: self._change(loras))
+        return self._changed.get(loras, lambda: self._change(loras)) if loras else {}
 
     @torch.no_grad()
     def _change(self, loras: Acting) -> dict[nn.Module, Tensor]:
-        changed: dict[nn.Module, Tensor] = {}
+        pairs: dict[nn.Module, list[tuple[Pair, float]]] = {}
         for file, weight in loras:
             for module, pair in (self._beside.get(file) or self._fit(file)[1]).items():
-                changed[module] = changed.get(module, module.weight).float() + weight * _product(pair, module.weight)
-        return {  # laid out in memory as W is: a convolution copies any other at every call
-            module: nn.Parameter(torch.empty_like(module.weight).copy_(one), requires_grad=False)
-            for module, one in changed.items()
-        }
+                pairs.setdefault(module, []).append((pair, weight))
+        return {module: _changed(module.weight, several) for module, several in pairs.items()}
 
     def _module(self, lora: Lora, name: str, place: str, pair: Pair) -> nn.Module:
         """What a pair of matrices changes. Raises `InputError` if this model has no place for them."""
@@ -105,6 +103,15 @@ class Loras:
             here = "which is not there" if weight is None else f"which is {' by '.join(map(str, weight.shape[:2]))} here"
             raise InputError(f"lora: {str(lora.path)!r} is for another model: {what}, {here}; allowed: one for {self._family}")
         return module
+
+
+def _changed(before: Tensor, pairs: Sequence[tuple[Pair, float]]) -> nn.Parameter:
+    """A weight changed by pairs, each with its own weight."""
+    changed = before.float()
+    for pair, weight in pairs:
+        changed = changed + weight * _product(pair, before)
+    # laid out in memory as it was: a convolution copies any other at every call
+    return nn.Parameter(torch.empty_like(before).copy_(changed), requires_grad=False)
 
 
 def _product(pair: Pair, like: Tensor) -> Tensor:
