@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
 
 import negativa
 from negativa import InputError, ModelError, Recipe
@@ -31,6 +32,20 @@ def test_a_single_file_draws_what_its_folder_draws(folder: Path, tmp_path: Path)
     single, whole = negativa.load(str(path), config=str(folder)), negativa.load(str(folder))
     torch.testing.assert_close(single.generate(RECIPE).latents, whole.generate(RECIPE).latents, rtol=0, atol=1e-5)
     assert single.generate(RECIPE).receipt.recipe.model == str(path)
+
+
+@pytest.mark.parametrize("marks", [("v_pred",), ("v_pred", "ztsnr")])
+def test_a_single_file_is_read_as_its_marks_say(copy: Path, tmp_path: Path, marks: tuple[str, ...]) -> None:
+    path = tmp_path / "tiny.safetensors"
+    write_single_file(StableDiffusionPipeline.from_pretrained(copy), path)
+    save_file(load_file(path) | {mark: torch.zeros(0) for mark in marks}, path)
+    single = negativa.load(str(path), config=str(copy)).generate(RECIPE).latents
+    config = copy / "scheduler" / "scheduler_config.json"
+    before = negativa.load(str(copy)).generate(RECIPE).latents
+    said = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": "ztsnr" in marks}
+    config.write_text(json.dumps(json.loads(config.read_text()) | said))
+    torch.testing.assert_close(single, negativa.load(str(copy)).generate(RECIPE).latents, rtol=0, atol=1e-4)
+    assert (single - before).abs().max() > 0.1
 
 
 def test_a_hub_id_is_read_from_the_hubs_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

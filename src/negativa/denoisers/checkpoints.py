@@ -45,6 +45,11 @@ UNWANTED: Final = ["*.fp16.*", "*.bf16.*", "*non_ema*"]
 WEIGHTS: Final = "diffusion_pytorch_model.safetensors"
 #: How the weights of Stable Diffusion XL's second text encoder begin in a single file: those of its base model, of its refiner.
 SECOND: Final = ("conditioner.embedders.1.model.", "conditioner.embedders.0.model.")
+#: Keys of a single file that say how it was trained, as what its scheduler is told.
+MARKS: Final[dict[str, dict[str, Any]]] = {
+    "v_pred": {"prediction_type": "v_prediction"},
+    "ztsnr": {"rescale_betas_zero_snr": True},
+}
 #: What diffusers puts in the place of a negative prompt that is not given, by `force_zeros_for_empty_prompt`.
 NOTHING: Final[dict[bool | None, NothingKind]] = {True: "zeros", False: "empty"}
 
@@ -158,7 +163,10 @@ def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype
     except Exception as error:  # as above
         raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}") from error
     parts = {part: getattr(pipeline, part) for part in (*family.networks, *family.tokenizers)}
-    return _assembled(name, _hash(path), family, parts, dict(pipeline.scheduler.config), pipeline.config)
+    scheduler = dict(pipeline.scheduler.config)
+    for key in MARKS.keys() & keys:
+        scheduler |= MARKS[key]
+    return _assembled(name, _hash(path), family, parts, scheduler, pipeline.config)
 
 
 def _assembled(
