@@ -104,3 +104,24 @@ def test_pictures_are_what_the_autoencoder_of_the_folder_makes_of_the_latents(st
         found = studio.denoiser.to_pixels(result.latents[None])[0].permute(1, 2, 0)
     assert torch.allclose(found, wanted, atol=1e-5)
     assert np.abs(pixels(result) - ((wanted / 2 + 0.5).clamp(0, 1) * 255).round().numpy()).max() <= 1
+
+
+def test_a_picture_whose_decoding_overflows_in_half_precision_is_decoded_in_whole(folder: Path) -> None:
+    half, whole = (negativa.load(str(folder), dtype=dtype) for dtype in ("float16", "float32"))
+    for one in (half, whole):
+        one.denoiser.vae.post_quant_conv.weight.data *= 3e4
+    made = by_index(half.generate_many(SEVERAL))
+    for result in made:
+        (wanted,) = whole.denoiser.decode([result.latents])
+        assert np.abs(pixels(result) - np.asarray(wanted, int)).max() <= 4
+        assert not result.receipt.notices and pixels(result).std() > 1
+    assert half.denoiser.vae.dtype == torch.float16
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_picture_that_cannot_be_decoded_is_black_and_that_is_said(folder: Path, dtype: str) -> None:
+    studio = negativa.load(str(folder), dtype=dtype)
+    studio.denoiser.vae.decoder.conv_out.bias.data[0] = torch.inf
+    result = studio.generate(BASE.replace(width=40))
+    assert result.latents.isfinite().all() and result.image.size == (40, 32) and not pixels(result).any()
+    assert [notice for notice in result.receipt.notices if "ran out of range" in notice] == list(result.receipt.notices)

@@ -48,8 +48,11 @@ class Denoiser(Protocol):
         """
         ...
 
-    def decode(self, latents: Sequence[Tensor], tiled: bool = False) -> list[Picture]:
-        """The pictures of latents (channels, height, width) of one shape, in one call, or `tiled`: a part at a time."""
+    def decode(self, latents: Sequence[Tensor], tiled: bool = False) -> Sequence[Picture | None]:
+        """The pictures of latents (channels, height, width) of one shape, in one call, or `tiled`: a part at a time.
+
+        None stands for a picture whose numbers ran out of range.
+        """
         ...
 
     def look_at(self, image: Image | Blank) -> None:

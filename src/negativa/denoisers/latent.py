@@ -127,10 +127,25 @@ class LatentDiffusion(Reading):
         return decode(means, return_dict=False)[0].float()
 
     @torch.inference_mode()
-    def decode(self, latents: Sequence[Tensor], tiled: bool = False) -> list[pillow.Image]:
+    def decode(self, latents: Sequence[Tensor], tiled: bool = False) -> list[pillow.Image | None]:
         pixels = self.to_pixels(torch.stack(list(latents)), tiled)
-        levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
-        return [pillow.fromarray(one) for one in levels.permute(0, 2, 3, 1).cpu().numpy()]
+        if self.vae.dtype != torch.float32:
+            for i, finite in enumerate(_finite(pixels)):
+                if not finite and latents[i].isfinite().all():
+                    pixels[i] = self._in_float32(latents[i], tiled)
+        levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        return [pillow.fromarray(one) if finite else None for one, finite in zip(levels, _finite(pixels), strict=True)]
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _in_float32(self, latents: Tensor, tiled: bool) -> Tensor:
+        """The picture (3, height, width) of latents whose numbers run out of the range of the autoencoder's own type."""
+        kind = self.vae.dtype
+        self.vae.float()
+        try:
+            return self.to_pixels(latents[None], tiled)[0]
+        finally:
+            self.vae.to(kind)
 
     def lora(self, file: str) -> Any:
         raise InputError(f"lora: {file!r} was given with {self.name!r}; allowed: none, {self.family} reads none here")
@@ -148,3 +163,8 @@ class LatentDiffusion(Reading):
             Picture(self.adapters[one.adapter], self.adapters.tokens(one), weight, isinstance(one, Blank))
             for one, weight in (condition.pictures if isinstance(condition, Shown) else ())
         ]
+
+
+def _finite(pixels: Tensor) -> list[bool]:
+    """Of each picture, whether all of its numbers are finite."""
+    return pixels.isfinite().flatten(1).all(1).tolist()

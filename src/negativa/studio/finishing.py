@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 IN_TILES: Final = (
     "memory was too short to decode the picture as a whole: it was decoded in tiles, whose tones may differ a little"
 )
+OUT_OF_RANGE: Final = "the network's numbers ran out of range, the picture means nothing; try float32 or a smaller scale"
 PIXELS: Final = 2**16  # decoded in one call, of small pictures: one of terrarium's alone leaves cores idle
 
 
@@ -95,7 +96,11 @@ class Finishing:
     def _decoded(self, latents: Sequence[Tensor], tiled: bool = False) -> list[tuple[Image.Image, tuple[str, ...]]]:
         """The pictures and what is to be said of each; one at a time, then in tiles, where memory is short."""
         try:
-            return [(image, (IN_TILES,) * tiled) for image in self.denoiser.decode(latents, tiled)]
+            decoded = self.denoiser.decode(latents, tiled)
+            return [
+                (image or self._black(one), (IN_TILES,) * tiled + (OUT_OF_RANGE,) * (image is None))
+                for image, one in zip(decoded, latents, strict=True)
+            ]
         except RuntimeError as error:
             if not is_short(error):
                 raise
@@ -106,11 +111,18 @@ class Finishing:
             return self._decoded(latents, tiled=True)
         return [picture for one in latents for picture in self._decoded([one])]
 
+    def _black(self, latents: Tensor) -> Image.Image:
+        """What stands where no picture could be decoded."""
+        from PIL import Image
+
+        height, width = (side * self.denoiser.factor for side in latents.shape[1:])
+        return Image.new("RGB", (width, height))
+
     def _receipt(self, one: Ended, notices: tuple[str, ...]) -> Receipt:
         recipe, walk, latents = one
         notices += said_of(recipe, self.denoiser)
-        if not latents.isfinite().all():
-            notices += ("the network's numbers ran out of range, the picture means nothing; try float32 or a smaller scale",)
+        if OUT_OF_RANGE not in notices and not latents.isfinite().all():
+            notices += (OUT_OF_RANGE,)
         return Receipt(
             recipe=recipe,
             rows_asked=walk.rows_asked,

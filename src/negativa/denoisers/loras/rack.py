@@ -86,7 +86,7 @@ class Loras:
         for file, weight in loras:
             for module, pair in (self._beside.get(file) or self._fit(file)[1]).items():
                 pairs.setdefault(module, []).append((pair, weight))
-        return {module: _changed(module.weight, several) for module, several in pairs.items()}
+        return {module: _merged(module.weight, several) for module, several in pairs.items()}
 
     def _module(self, lora: Lora, name: str, place: str, pair: Pair) -> nn.Module:
         """What a pair of matrices changes. Raises `InputError` if this model has no place for them."""
@@ -105,7 +105,7 @@ class Loras:
         return module
 
 
-def _changed(before: Tensor, pairs: Sequence[tuple[Pair, float]]) -> nn.Parameter:
+def _merged(before: Tensor, pairs: Sequence[tuple[Pair, float]]) -> nn.Parameter:
     """A weight changed by pairs, each with its own weight."""
     changed = before.float()
     for pair, weight in pairs:
