@@ -228,6 +228,24 @@ class TestEmbeddings:
         chunks = studio.denoiser._texts.chunks([[("hat " * 73 + "<badhat> <badhat>_1 <badhat>_2", 1.0)]])
         assert [len(chunk) for chunk in chunks] == [73, 3]
 
+    @pytest.mark.parametrize(
+        ("comfy", "ours"),
+        [
+            ("glasses, embedding:badhat, hat", "glasses, <badhat>, hat"),
+            ("(embedding:badhat.safetensors:1.3) hat", "(<badhat>:1.3) hat"),
+            ("hat embedding:some/badhat.", "hat <badhat>."),
+        ],
+    )
+    def test_comfys_word_for_it_is_read_whole(self, file: Path, folder: Path, comfy: str, ours: str) -> None:
+        studio = negativa.load(str(folder), embeddings=file)
+        made, wanted = (studio.generate(BASE.replace(negative=text, syntax="comfy")) for text in (comfy, ours))
+        assert torch.equal(made.latents, wanted.latents) and [*made.receipt.embeddings] == ["badhat"]
+        assert not made.receipt.notices
+
+    def test_comfys_word_for_none_is_said_to_be_unknown(self, studio) -> None:
+        recipe = BASE.replace(negative="embedding:badhat", syntax="comfy", steps=1)
+        assert any("does not know the token '<badhat>'" in one for one in studio.generate(recipe).receipt.notices)
+
     def test_without_its_folder_it_is_said_to_be_unknown(self, folder: Path) -> None:
         notices = negativa.load(str(folder)).generate(BASE.replace(negative="<badhat>")).receipt.notices
         assert any("does not know the token '<badhat>'" in one for one in notices)

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from negativa.language.prompting import a1111, schedules
+from negativa.language.prompting import a1111, comfy, schedules
 from negativa.language.prompting.parts import Chunk, bounded
 from negativa.language.prompting.syntaxes import checked, parse
 
@@ -40,7 +40,8 @@ def read(text: str, syntax: str = "a1111", step: int = 0, steps: int = 1) -> tup
     Raises `InputError` for an unknown syntax, a step that is none of `steps`, and what a grammar knows but nobody carries out.
     """
     if checked(syntax) != "a1111":
-        return (Clause((tuple(parse(text, syntax)),)),)
+        parts = parse(text, syntax)
+        return (Clause((tuple(comfy.embedded(parts) if syntax == "comfy" else parts),)),)
     return tuple(Clause(a1111.chunks(one), weight) for one, weight in split_and(schedules.at(text, step, steps)))
 
 

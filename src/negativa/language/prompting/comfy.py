@@ -1,7 +1,8 @@
 r"""ComfyUI's grammar: `(x)` weighs 1.1 times what is around it, `(x:1.3)` weighs 1.3 wherever it stands.
 
-`\(` and `\)` are the characters themselves; square brackets, BREAK and AND are text; `embedding:name` stays a word. Brackets
-without a partner are text: in the original one of them can swallow the weights of all that follow, here it does not.
+`\(` and `\)` are the characters themselves; square brackets, BREAK and AND are text. Brackets without a partner are text: in
+the original one of them can swallow the weights of all that follow, here it does not. `embedding:name`, with the folder and the
+ending of its file or without, is a word that stands for an embedding.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 from negativa.language.prompting.parts import EMPTY, NUMBER, ROUND, Part, bounded, merged, nests, shown
 
 MARK: Final = re.compile(rf"\\([()])|:\s*({NUMBER}(?:[eE][+-]?[0-9]+)?)\s*\)|[()]")
+EMBEDDING: Final = re.compile(r"(?<![\w-])embedding:(?:[^\s,<>]*[/\\])?([^\s,<>/\\]*[^\s,<>/\\.:;!?])")
 
 
 def parse(text: str) -> list[Part]:
@@ -49,6 +51,11 @@ def parse(text: str) -> list[Part]:
             parts.append((mark[0], weight))
     parts.append((text[position:], 1.0))
     return merged(parts) or [EMPTY]
+
+
+def embedded(parts: Iterable[Part]) -> list[Part]:
+    """Parts with `embedding:name` written as tokens are, <name>."""
+    return [(EMBEDDING.sub(r"<\1>", text), weight) for text, weight in parts]
 
 
 def unpaired(text: str) -> list[int]:
