@@ -111,6 +111,12 @@ class TestCommands:
         said = capsys.readouterr().out
         assert "prompt: 'a man'" in said and "negative: 'hat', weight 1" in said and said.count("at scale 1") == 2
 
+    def test_check_says_that_tags_of_loras_are_taken_out(self, monkeypatch, capsys, folder: Path) -> None:
+        self.run(monkeypatch, "check", "a man <lora:a style:1>", "-n", "hat <lora:b:1>", "--model", str(folder))
+        said = capsys.readouterr().out
+        assert all(f"notice: {one} is taken out of" in said for one in ("prompt: '<lora:a style:1>'", "negative: '<lora:b:1>'"))
+        assert "shares" not in said
+
     def test_check_measures_what_every_negative_moves(self, monkeypatch, capsys, folder: Path) -> None:
         words = ("check", "a man", "-n", "mustache", "-n", "glasses:0", "--measure", "--steps", "3", "--model", str(folder))
         self.run(monkeypatch, *words)

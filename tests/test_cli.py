@@ -268,9 +268,11 @@ def test_like_of_anothers_picture_says_what_it_leaves_and_takes_what_replaces_it
     assert like("Steps: 1, Sampler: Euler, Seed: -1", "--seed", "3")[0].seed == 3
     _, said = like("Steps: 1, Seed: 3, Model: dreamshaper, Model hash: abcdef, Clip skip: 2")
     assert "not carried over from a.png: Clip skip" in said, "--model is given"
-    another(tmp_path / "a.png", "a cat\nSteps: 1, Seed: 3, Model: dreamshaper, Model hash: abcdef, Clip skip: 2")
+    settings = "Steps: 1, Seed: 3, Model: dreamshaper, Model hash: abcdef, Clip skip: 2"
+    another(tmp_path / "a.png", f"a cat <lora:a style:1>\n{settings}")
     told = run("generate", "--like", "a.png", "--out", "new.png", "--overwrite", cwd=tmp_path)
-    assert told.returncode == 0 and "not carried over from a.png: Model, Model hash, Clip skip" in told.stderr
+    said = "not carried over from a.png: Model, Model hash, Clip skip, <lora:a style:1>"
+    assert told.returncode == 0 and said in told.stderr
 
 
 def test_a_damaged_recipe_is_said(folder: Path, tmp_path: Path) -> None:

@@ -417,6 +417,15 @@ def test_ten_thousand_of_anything_take_little_time(syntax: str, text: str) -> No
     assert time.process_time() - begun < 20
 
 
+@pytest.mark.parametrize("tag", ["<lora:some style:0.8>", "<lyco:x:1:2>", "<hypernet:x:1>"])
+def test_tags_of_loras_are_no_text_in_a1111_alone_and_that_is_said(tag: str) -> None:
+    assert read(f"a man:1.2 {tag}") == read("a man:1.2 ") and read(tag) == read("")
+    assert not is_scheduled(f"[a {tag.replace('x', 'x|y')}]")
+    (said,) = notices("prompt", f"a man {tag}")
+    assert said == f"prompt: {tag!r} is taken out of the text; a LoRA is given with --lora FILE:WEIGHT (loras=)"
+    assert tag in str(read(f"a man {tag}", "plain")) and notices("prompt", "a <b>") == ()
+
+
 def test_plain_says_that_signs_are_text() -> None:
     assert notices("prompt", "a man, hat", "plain") == ()
     for text in ("(hat:1.2)", "[a:b:3]", "a AND b"):

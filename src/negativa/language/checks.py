@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from negativa.language import negation
+from negativa.language.prompting.a1111 import untagged
 
 WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 TERMS: Final = re.compile(r"[,;\n]")
@@ -37,7 +38,7 @@ def _terms(text: str) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    return [word for word in dict.fromkeys(WORD.findall(text.lower())) if word not in SMALL]
+    return [word for word in dict.fromkeys(WORD.findall(untagged(text).lower())) if word not in SMALL]
 
 
 def _times(count: int) -> str:

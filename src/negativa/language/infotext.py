@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from negativa.errors import InputError
+from negativa.language.prompting.a1111 import TAG
 from negativa.plain.receipt import Receipt
 from negativa.plain.recipe import Recipe
 from negativa.plain.samplers import SAMPLERS, USUAL
@@ -65,8 +66,9 @@ class Infotext:
         return Recipe.from_dict(values | changes)
 
     def unused(self) -> list[str]:
-        """The settings that a recipe has no place for."""
-        return [key for key in self.settings if key not in USED]
+        """The settings that a recipe has no place for, and the LoRAs and their kin that the texts name, <lora:name:1>."""
+        named = dict.fromkeys(TAG.findall(f"{self.prompt}\n{self.negative}"))
+        return [*(key for key in self.settings if key not in USED), *named]
 
     def _sampler(self) -> str | None:
         written, schedule = self.settings.get("Sampler"), self.settings.get("Schedule type", "Automatic")

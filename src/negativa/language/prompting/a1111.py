@@ -9,6 +9,8 @@ Where the original stumbles, this is decided:
 - BREAK inside brackets becomes a word; here it begins a new chunk wherever it stands.
 - A backslash before any other character disappears; here it stays.
 - Weights beyond a million either way are a million.
+
+`<lora:name:1>` and its kin, `<lyco:...>` and `<hypernet:...>`, are no text: the original loads them, here they are left out.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ ESCAPE: Final = r"\\([()\[\]\\:|])"
 MARK: Final = re.compile(rf"{ESCAPE}|:\s*({NUMBER})\s*\)|\bBREAK\b|[()\[\]]")
 TAIL: Final = re.compile(rf"\s*({NUMBER})\s*")
 SPECIAL: Final = re.compile(r"([()\[\]\\])")
+TAG: Final = re.compile(r"<(?:lora|lyco|hypernet):[^<>]+>")
 WORDS: Final = re.compile(r"\b(BREA(?=K\b)|AN(?=D\b))")
 
 
@@ -53,6 +56,11 @@ def unparse(parts: Iterable[Part]) -> str:
     text = " ".join(" ".join("BREAK" for _ in group) if group[0] == BREAK else _written(group) for group in groups)
     body, colon, tail = text.rpartition(":")
     return f"{body}\\:{tail}" if colon and TAIL.fullmatch(tail) else text  # else it would weigh the whole clause
+
+
+def untagged(text: str) -> str:
+    """The text without <lora:name:1> and its kin."""
+    return TAG.sub("", text)
 
 
 def unclosed(text: str) -> tuple[list[int], list[int], float | None]:

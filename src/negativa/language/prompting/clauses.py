@@ -42,12 +42,13 @@ def read(text: str, syntax: str = "a1111", step: int = 0, steps: int = 1) -> tup
     if checked(syntax) != "a1111":
         parts = parse(text, syntax)
         return (Clause((tuple(comfy.embedded(parts) if syntax == "comfy" else parts),)),)
-    return tuple(Clause(a1111.chunks(one), weight) for one, weight in split_and(schedules.at(text, step, steps)))
+    said = schedules.at(a1111.untagged(text), step, steps)
+    return tuple(Clause(a1111.chunks(one), weight) for one, weight in split_and(said))
 
 
 def is_scheduled(text: str, syntax: str = "a1111") -> bool:
     """Whether steps may differ; if not, what `read` gives for one step holds for all. Raises `InputError` as `read` does."""
-    return checked(syntax) == "a1111" and schedules.changes(text)
+    return checked(syntax) == "a1111" and schedules.changes(a1111.untagged(text))
 
 
 def split_and(text: str) -> list[tuple[str, float]]:

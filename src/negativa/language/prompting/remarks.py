@@ -27,6 +27,10 @@ def notices(field: str, text: str, syntax: str = "a1111", steps: int = 1) -> tup
 
 
 def _a1111(text: str, steps: int) -> Iterator[str]:
+    if tags := a1111.TAG.findall(text):
+        said = f"{', '.join(map(_shown, tags))} {'is' if len(tags) == 1 else 'are'} taken out of the text"
+        yield f"{said}; a LoRA is given with --lora FILE:WEIGHT (loras=)"
+    text = a1111.untagged(text)
     rounds, squares, weight = a1111.unclosed(text)
     for place in sorted(rounds + squares):
         ending = f" with the weight {weight:g}" if weight is not None and place == rounds[-1] else ""
@@ -42,9 +46,9 @@ def _a1111(text: str, steps: int) -> Iterator[str]:
     ands = len(re.findall(r"\bAND\b", text)) - len(clauses.ands(text))
     if ands:
         yield "AND inside brackets is a word; outside it joins two prompts"
-    said = clauses.split_and(text)
-    if len(said) == 1 and said[0][1] != 1:
-        yield f"the {said[0][1]:g} at the end weighs the whole text; \\: in front of it makes it text"
+    each = clauses.split_and(text)
+    if len(each) == 1 and each[0][1] != 1:
+        yield f"the {each[0][1]:g} at the end weighs the whole text; \\: in front of it makes it text"
 
 
 def _comfy(text: str, steps: int) -> Iterator[str]:
