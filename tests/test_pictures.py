@@ -115,6 +115,30 @@ def test_values_survive_quoting(value: str) -> None:
     assert infotext.read(infotext.write(receipt)).settings["Model"] == value
 
 
+@pytest.mark.parametrize(
+    ("written", "syntax", "emphasis", "unused"),
+    [
+        ("None", "plain", None, []),
+        ("No norm", "a1111", "no-norm", []),
+        ("Original", "a1111", None, []),
+        ("Ignore", "a1111", None, ["Emphasis"]),
+    ],
+)
+def test_emphasis(written: str, syntax: str, emphasis: str | None, unused: list[str]) -> None:
+    read = infotext.read(f"a (cat:1.2)\nSteps: 20, Sampler: Euler, Seed: 4, Emphasis: {written}")
+    assert (read.recipe().syntax, read.recipe().emphasis, read.unused()) == (syntax, emphasis, unused)
+    ours = infotext.read(infotext.write(Receipt(RECIPE.replace(syntax=syntax, emphasis=emphasis), 1, 1, 1.0)))
+    assert (ours.recipe().syntax, ours.recipe().emphasis) == (syntax, emphasis)
+
+
+def test_simple_is_the_even_schedule_of_flux_alone() -> None:
+    text = "a cat\nSteps: 20, Sampler: {}, Schedule type: Simple, Seed: 4"
+    assert infotext.read(text.format("Euler") + ", Distilled CFG Scale: 3.5").recipe().sampler == "euler"
+    for refused in (text.format("Euler"), text.format("DPM++ 2M") + ", Distilled CFG Scale: 3.5"):
+        with pytest.raises(InputError, match="Simple' stands in the picture"):
+            infotext.read(refused).recipe()
+
+
 @given(st.text(max_size=200))
 def test_the_parser_never_fails(text: str) -> None:
     infotext.read(text)

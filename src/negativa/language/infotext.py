@@ -36,6 +36,8 @@ NUMBERS: Final = (
 )
 USED: Final = SETTINGS | {"RNG", "Version"}
 EMPHASES: Final = {"no-norm": "No norm"}  # what stands in such a text where it is not the usual
+LITERAL: Final = "None"  # stands there where brackets are text
+KNOWN: Final = {"Original", LITERAL, *EMPHASES.values()}
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Infotext:
             values |= {"width": int(size[1]), "height": int(size[2])}
         if emphasis := {label: name for name, label in EMPHASES.items()}.get(known.get("Emphasis", "")):
             values["emphasis"] = emphasis
+        if known.get("Emphasis") == LITERAL:
+            values["syntax"] = "plain"
         if "sampler" not in changes and (sampler := self._sampler()) is not None:
             values["sampler"] = sampler
         return Recipe.from_dict(values | changes)
@@ -68,14 +72,18 @@ class Infotext:
     def unused(self) -> list[str]:
         """The settings that a recipe has no place for, and the LoRAs and their kin that the texts name, <lora:name:1>."""
         named = dict.fromkeys(TAG.findall(f"{self.prompt}\n{self.negative}"))
-        return [*(key for key in self.settings if key not in USED), *named]
+        used = USED if self.settings.get("Emphasis", "Original") in KNOWN else USED - {"Emphasis"}
+        return [*(key for key in self.settings if key not in used), *named]
 
     def _sampler(self) -> str | None:
         written, schedule = self.settings.get("Sampler"), self.settings.get("Schedule type", "Automatic")
         if written is None:
             return None
         labels = {known.label.casefold(): name for name, known in SAMPLERS.items()}
-        full = written if schedule in ("Automatic", "Uniform") else f"{written} {schedule}"
+        usual = ("Automatic", "Uniform")
+        if written.casefold() == "euler" and "Distilled CFG Scale" in self.settings:  # of Flux, whose steps are even here too
+            usual = (*usual, "Simple")
+        full = written if schedule in usual else f"{written} {schedule}"
         if full.casefold() not in labels:
             raise InputError(f"sampler: {full!r} stands in the picture; known: {', '.join(s.label for s in SAMPLERS.values())}")
         return labels[full.casefold()]
@@ -93,7 +101,7 @@ def write(receipt: Receipt) -> str:
         "Size": f"{recipe.width}x{recipe.height}",
         "Model hash": receipt.model_hash,
         "Model": recipe.model,
-        "Emphasis": EMPHASES.get(recipe.emphasis or "", ""),
+        "Emphasis": LITERAL if recipe.syntax == "plain" else EMPHASES.get(recipe.emphasis or "", ""),
         "TI hashes": ", ".join(f"{name}: {digest}" for name, digest in receipt.embeddings.items()),
         "Lora hashes": ", ".join(f"{Path(file).stem}: {digest}" for file, digest in receipt.loras.items()),
         "RNG": "CPU",
