@@ -182,8 +182,9 @@ def test_a_truncated_single_file(tmp_path: Path, folder: Path) -> None:
 
 
 def test_device_and_dtype(folder: Path) -> None:
-    with pytest.raises(InputError, match="device: 'toaster'"):
-        negativa.load(str(folder), device="toaster")
+    for device in ("toaster", "meta"):
+        with pytest.raises(InputError, match=f"device: '{device}' was given; allowed here: .*cpu"):
+            negativa.load(str(folder), device=device)
     with pytest.raises(InputError, match=r"dtype: 'float8'.*float32"):
         negativa.load(str(folder), dtype="float8")
     result = negativa.load(str(folder), device="cpu", dtype="bfloat16").generate(RECIPE)

@@ -194,10 +194,12 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
     notes = PngInfo()
     notes.add_text("parameters", '{"sui_image_params": {}}')
     picture().save(tmp_path / "json.png", pnginfo=notes)
+    picture().save(tmp_path / "exif.png", exif=b"Exif\0\0II+\0\0\0\0\0")
     for name, words in (
         ("missing.png", "No such file"),
         ("text.png", "no picture"),
         ("cut.png", "no picture, or a damaged one"),
+        ("exif.png", "no picture, or a damaged one"),
         ("silent.png", "does not say what made it"),
         ("json.png", "another program's JSON"),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -92,7 +93,7 @@ def read(path: str | os.PathLike[str]) -> Made:
         with Image.open(path) as image:
             image.load()
             own, text, there = _notes(image)
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no picture, or a damaged one"
         raise InputError(f"picture: {os.fspath(path)!r} could not be read: {reason}") from error
     if isinstance(own, dict) and isinstance(own.get("recipe"), dict):

@@ -87,7 +87,7 @@ def device_of(name: str | None) -> torch.device:
     best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         place = torch.device(name or best)
-        torch.empty(0, device=place)
+        torch.zeros(1, device=place).item()
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device: {name!r} was given; allowed here: {', '.join(dict.fromkeys((best, 'cpu')))}") from error
     return place
