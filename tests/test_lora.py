@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +294,42 @@ class TestEmbeddings:
             negativa.load("exact").generate(Recipe("north", steps=2, embeddings=(words[0],)))
         with pytest.raises(InputError, match="path of a file"):
             Recipe(embeddings=(3,))
+
+
+class TestWrittenAnew:
+    """A studio that lives on reads again what was trained again meanwhile."""
+
+    def check(self, studio, recipe: Recipe, folder: Path, rewrite: Callable[[], object], **loading: Any) -> None:
+        before = studio.generate(recipe)
+        rewrite()
+        after, fresh = studio.generate(recipe), negativa.load(str(folder), **loading).generate(recipe)
+        same(after.latents, fresh.latents)
+        assert (after.latents - before.latents).abs().max() > 0.01
+        assert (after.receipt.loras, after.receipt.embeddings) == (fresh.receipt.loras, fresh.receipt.embeddings)
+
+    @pytest.mark.parametrize("parts", [["unet"], ["text_encoder"]])
+    def test_a_lora(self, folder: Path, tmp_path: Path, parts: list[str]) -> None:
+        first, second = (lora_files.of(tiny_pipeline("epsilon"), parts, seed=seed) for seed in range(2))
+        path = lora_files.write(tmp_path / "a.safetensors", first)
+        rewrite = lambda: lora_files.write(path, second)  # noqa: E731
+        self.check(negativa.load(str(folder)), BASE.replace(loras=path), folder, rewrite)
+
+    @pytest.mark.parametrize("own", [True, False])
+    def test_an_embedding(self, folder: Path, tmp_path: Path, own: bool) -> None:
+        def write(seed: int) -> None:
+            vectors = torch.randn(2, 32, generator=torch.Generator().manual_seed(seed))
+            save_file({"<wrong>": vectors}, tmp_path / "wrong.safetensors")
+
+        write(0)
+        loading = {} if own else {"embeddings": tmp_path}
+        recipe = BASE.replace(negative="<wrong>", embeddings=(tmp_path / "wrong.safetensors",) if own else ())
+        self.check(negativa.load(str(folder), **loading), recipe, folder, lambda: write(1), **loading)
+
+    def test_another_model(self, folder: Path, tmp_path: Path) -> None:
+        weaker = Path(shutil.copytree(folder, tmp_path / "weaker"))
+        (file,) = (weaker / "unet").glob("*.safetensors")
+        rewrite = lambda: save_file({key: value * 0.9 for key, value in load_file(file).items()}, file)  # noqa: E731
+        self.check(negativa.load(str(folder)), BASE.replace(rule="autoguidance", weaker=str(weaker)), folder, rewrite)
 
 
 class TestMovingAway:

@@ -55,6 +55,13 @@ class Denoiser(Protocol):
         """
         ...
 
+    def refresh(self) -> None:
+        """Forget what was read of embeddings and LoRAs whose files were written anew since.
+
+        Raises `InputError` if a place of the model's own embeddings is not there any more.
+        """
+        ...
+
     def look_at(self, image: Image | Blank) -> None:
         """Read an image, or what stands for none, through its adapter. Raises `InputError` if that cannot be done."""
         ...

@@ -32,6 +32,11 @@ class Kept(Generic[V]):
         self._drop(self._least)
         return made
 
+    def clear(self) -> None:
+        """Drop all of them."""
+        self._values.clear()
+        self._bytes = 0
+
     def _drop(self, least: int) -> None:
         while self._bytes > self._most and len(self._values) > least:
             self._bytes -= self._size(self._values.pop(next(iter(self._values))))

@@ -39,6 +39,15 @@ class Reading(ABC):
         """The same model, which has read nothing yet: for one whose encoders have learned since."""
         return replace(self)
 
+    def refresh(self) -> None:
+        stale = [own for own, shelf in self._shelves.items() if shelf.stale]
+        if self.shelf.stale:
+            self.shelf = Shelf(*self.shelf.places, apart=True)  # the encoder keeps the tokens that it has learned
+        for own in stale:
+            del self._shelves[own]
+        if stale:
+            self._encodings.clear()
+
     def chunks(self, words: Words) -> int:
         return len(self._texts.chunks(self._written(words)))
 

@@ -129,5 +129,10 @@ class UNetDiffusion(LatentDiffusion):
             self.loras.add(name, pairs)
         return (*one.loras, *((name, 1.0) for name in brought))
 
+    def refresh(self) -> None:
+        super().refresh()
+        if self.loras.refresh():
+            self._encodings.clear()  # by whose tensors what is read of them is known
+
     def lora(self, file: str) -> Lora:
         return self.loras[file]

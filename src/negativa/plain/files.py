@@ -1,9 +1,10 @@
-"""Files that a recipe names, as plain values: their paths, and the weights of those that have one."""
+"""Files that a recipe names, as plain values: their paths, the weights of those that have one, and when they were written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from negativa.errors import InputError
@@ -26,6 +27,18 @@ def weighed(given: Any) -> tuple[tuple[str, float], ...]:
     if not isinstance(given, str | PathLike | Sequence | Mapping | None):
         raise InputError(f"loras: {given!r:.80} was given; allowed: files, each with its weight")
     return tuple(map(_pair, given.items() if isinstance(given, Mapping) else _several(given)))
+
+
+def stamp(*places: str | PathLike[str]) -> tuple[tuple[str, int, int], ...]:
+    """The files at places and in folders there, when each was written, and its size: equal while none is written anew."""
+    found: list[tuple[str, int, int]] = []
+    for place in map(Path, places):
+        try:
+            files = (one for one in (place, *place.rglob("*")) if one.is_file())
+            found += [(str(one), (known := one.stat()).st_mtime_ns, known.st_size) for one in files]
+        except (OSError, ValueError):  # what reads it says why
+            continue
+    return tuple(sorted(found))
 
 
 def _pair(given: Any) -> tuple[str, float]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from negativa.errors import InputError
+from negativa.plain.files import stamp
 from negativa.plain.passes import WEAKER, Pass
 from negativa.plain.recipe import Recipe
 from negativa.sampling.stages import asked_of, images_of, texts_of, words_of
@@ -26,6 +27,7 @@ class Networks:
     def __init__(self, main: Denoiser, opening: Callable[[str], Denoiser] | None = None) -> None:
         self._main, self._opening = main, opening
         self._others: dict[str, Denoiser] = {}
+        self._stamps: dict[str, Any] = {}
 
     def predict(self, latents: Sequence[Tensor], timesteps: Sequence[float], passes: Sequence[Pass]) -> Tensor:
         """The predictions of rows, each by its model."""
@@ -44,7 +46,14 @@ class Networks:
         return predicted
 
     def check(self, recipe: Recipe) -> None:
-        """Raise `InputError` for a pass, image or LoRA that the main network, or the weaker one's, cannot run or read."""
+        """Raise `InputError` for a pass, image or LoRA that the main network, or the weaker one's, cannot run or read.
+
+        What was read of files that were written anew since is read again.
+        """
+        for name in [name for name in self._others if stamp(name) != self._stamps[name]]:
+            del self._others[name]
+        for one in (self._main, *self._others.values()):
+            one.refresh()
         asked = asked_of(recipe, schedule_of(recipe, self._main))
         if WEAKER in asked and recipe.weaker is None:
             raise InputError(f"weaker: none was given; the rule {recipe.rule!r} needs a model to move away from")
@@ -89,7 +98,7 @@ class Networks:
             here, there = _kind_of(mine), _kind_of(other)
             if differing := [field for field in here if here[field] != there[field]]:
                 raise InputError(f"weaker: {name!r} was given; it differs from {mine.name!r} in {', '.join(differing)}")
-            self._others[name] = other
+            self._others[name], self._stamps[name] = other, stamp(name)
         return self._others[name]
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from negativa.denoisers.embeddings.embedding import Embedding
 from negativa.denoisers.embeddings.files import READERS, read, second
 from negativa.errors import InputError
+from negativa.plain.files import stamp
 
 PICTURES: Final = (".png", ".webp")
 
@@ -24,7 +25,7 @@ class Shelf:
     """
 
     def __init__(self, *places: str | os.PathLike[str], apart: bool = False) -> None:
-        self.places = places
+        self.places, self._stamp = places, stamp(*places)
         self.embeddings: list[Embedding] = []
         self.unreadable: dict[Path, str] = {}
         for place in map(Path, places):
@@ -46,6 +47,11 @@ class Shelf:
                 self._words.setdefault(spelling(embedding).lower(), embedding)
         self._words.pop("", None)
         self._mention = re.compile("|".join(map(self._pattern, sorted(self._words, key=len, reverse=True))) or r"(?!)", re.I)
+
+    @property
+    def stale(self) -> bool:
+        """Whether a file was written, or taken away, since it was read."""
+        return stamp(*self.places) != self._stamp
 
     def names(self) -> tuple[str, ...]:
         """The name of each embedding."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from negativa.denoisers.kept import Kept, bytes_of
 from negativa.denoisers.loras.files import Lora, Pair, read
 from negativa.errors import InputError
+from negativa.plain.files import stamp
 
 KEPT: Final = 2**30  # bytes of changed weights that are kept
 BOTH: Final = 2  # combinations that are kept however large: a rule may move away from other LoRAs, in turn at every step
@@ -33,6 +34,7 @@ class Loras:
         self.acting: Acting = ()
         self._networks, self._family = networks, family
         self._fitted: dict[str, tuple[Lora, dict[nn.Module, Pair]]] = {}
+        self._stamps: dict[str, Any] = {}
         self._changed = Kept[dict[nn.Module, Tensor]](KEPT, lambda one: bytes_of(*one.values()), BOTH)
         self._beside: dict[str, Mapping[nn.Module, Pair]] = {}
 
@@ -48,6 +50,15 @@ class Loras:
             for file, weight in self.acting
             if file not in self._beside and any(pairs for name, pairs in self[file].pairs.items() if name != "unet")
         )
+
+    def refresh(self) -> bool:
+        """Forget the LoRAs whose files were written anew since they were read; whether there were any."""
+        stale = [file for file in self._fitted if stamp(file) != self._stamps[file]]
+        for file in stale:
+            del self._fitted[file]
+        if stale:
+            self._changed.clear()
+        return bool(stale)
 
     def add(self, name: str, pairs: Mapping[nn.Module, Pair]) -> None:
         """Know matrices that came with something else by a name that is no file's."""
@@ -71,6 +82,7 @@ class Loras:
     def _fit(self, file: str) -> tuple[Lora, dict[nn.Module, Pair]]:
         """A LoRA, and its matrices by the module that they change."""
         if file not in self._fitted:
+            self._stamps[file] = stamp(file)
             lora = read(Path(file), self._networks["unet"].config)
             named = [(name, place, pair) for name, pairs in lora.pairs.items() for place, pair in pairs.items()]
             self._fitted[file] = lora, {self._module(lora, name, place, pair): pair for name, place, pair in named}
