@@ -125,6 +125,13 @@ class TestCommands:
         assert list(moved) == ["without all of them", "without 'mustache'", "without 'glasses'"]
         assert moved["without 'mustache'"] > 0 and moved["without 'glasses'"] == 0
 
+    def test_check_measures_two_negatives_of_the_same_words_apart(self, monkeypatch, capsys, folder: Path) -> None:
+        words = ("check", "a man", "-n", "hat:1:0:0.5", "-n", "hat:0", "--measure", "--steps", "3", "--model", str(folder))
+        self.run(monkeypatch, *words)
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("without 'hat'")]
+        assert lines[0].startswith("without 'hat', weight 1, from 0 to 0.5 of the steps: ") and ": 0.0%" not in lines[0]
+        assert lines[1].startswith("without 'hat', weight 0, from 0 to 1 of the steps: 0.0%") and len(lines) == 2
+
     def test_generate_moves_negations_unless_told_not_to(self, monkeypatch, capsys, folder: Path, tmp_path: Path) -> None:
         from negativa.language import pictures
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from negativa.apps.cli.flat import flat
 from negativa.apps.cli.screen import progress
 from negativa.apps.cli.settings import Away, Machine, Settings
 from negativa.apps.cli.texts import understood
+from negativa.plain.conditions import NOTHINGS, Negative
 from negativa.plain.recipe import Recipe
 
 SEEDS = 4  # of a measurement
@@ -30,7 +32,6 @@ def check(
 ) -> None:
     """Say what of a prompt and its negatives has no effect: negativa check "a man without a hat" -n "hat, hat" --scale 1"""
     from negativa.notices import said_of
-    from negativa.plain.conditions import NOTHINGS
     from negativa.studio import load
 
     texts = understood(prompt, away.negative, literal)
@@ -43,7 +44,7 @@ def check(
     for file, weight in recipe.loras:
         print(f"lora: {file!r}, weight {weight:g}")
     for one in recipe.negative:
-        print(f"negative: {one.label}, weight {one.weight:g}, from {one.start:g} to {one.stop:g} of the steps")
+        print(f"negative: {_said(one)}")
     if not recipe.negative:
         print(f"negative: none; what guides away is {NOTHINGS[recipe.nothing or studio.denoiser.nothing]}")
     for notice in (said := (*texts.notices, *machine.unread(recipe), *said_of(recipe, studio.denoiser))):
@@ -52,14 +53,25 @@ def check(
         print("nothing to object")
     if not measure:
         return
-    without = {"all of them": ()} if len(recipe.negative) != 1 else {}
-    without |= {one.label: tuple(other for other in recipe.negative if other != one) for one in recipe.negative}
-    arms = [recipe, *(recipe.replace(negative=left) for left in without.values())]
+    every = recipe.negative
+    without: list[tuple[str, tuple[Negative, ...]]] = [("all of them", ())] if len(every) != 1 else []
+    without += [(_named(one, every), (*every[:i], *every[i + 1 :])) for i, one in enumerate(every)]
+    arms = [recipe, *(recipe.replace(negative=left) for _, left in without)]
     made = studio.stream([arm.replace(seed=seed) for arm in arms for seed in range(SEEDS)])
     images = [*_in_order(progress(made, total=len(arms) * SEEDS))]
-    for i, name in enumerate(without, 1):
+    for i, (name, _) in enumerate(without, 1):
         moved = [_moved(images[seed], images[i * SEEDS + seed]) for seed in range(SEEDS)]
         print(f"without {name}: {sum(moved) / SEEDS:.1%} of the picture's brightness moves, seeds 0 to {SEEDS - 1}")
+
+
+def _said(one: Negative) -> str:
+    """A negative with its weight and window."""
+    return f"{one.label}, weight {one.weight:g}, from {one.start:g} to {one.stop:g} of the steps"
+
+
+def _named(one: Negative, every: Sequence[Negative]) -> str:
+    """What tells a negative from the others: its words, with weight and window where another has the same."""
+    return one.label if [other.label for other in every].count(one.label) == 1 else _said(one)
 
 
 def _in_order(events: Any) -> list[Any]:
