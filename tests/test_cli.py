@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import negativa
-from negativa import InputError, Negative
+from negativa import InputError, Negative, Recipe
 from negativa.apps.cli.images import parse_image
+from negativa.apps.cli.main import app
 from negativa.apps.cli.texts import parse_lora, parse_negative
 
 COMMAND = [sys.executable, "-m", "negativa"]
@@ -301,6 +305,25 @@ def test_lists(tmp_path: Path) -> None:
     for verb, words in (("rules", "cfg"), ("samplers", "dpmpp_2m_karras"), ("models", "terrarium"), ("measures", "presence")):
         done = run(verb, cwd=tmp_path)
         assert done.returncode == 0 and words in done.stdout
+
+
+def test_help_says_what_stands_where_nothing_is_given() -> None:
+    from negativa.training.bake import Goal, Settings
+
+    commands: Any = typer.main.get_command(app)
+
+    def check(command: str, **usual: object) -> None:
+        said = {one.name: one.help for one in commands.commands[command].params}
+        for option, value in usual.items():
+            assert re.search(rf"\b{value} if not given", said[option]), (command, option)
+
+    settings = {name: getattr(Recipe(), name) for name in ("steps", "rule", "syntax", "no_image")}
+    check("generate", **settings, model="terrarium", window="0:1", lora="weight 1", dtype="float16 on CUDA, else float32")
+    baked = [Settings(Goal("negative", "hat"), Path("a.safetensors"), full=full) for full in (False, True)]
+    numbers = {name: getattr(baked[0], name) for name in ("rank", "steps", "batch", "walks", "pictures", "layout", "dtype")}
+    check("bake", **numbers)
+    (rates,) = (one.help for one in commands.commands["bake"].params if one.name == "learning_rate")
+    assert [float(one) for one in re.findall(r"5e-\d", rates)] == [one.rate for one in baked]
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy(tmp_path: Path) -> None:

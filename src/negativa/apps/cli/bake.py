@@ -31,23 +31,25 @@ def bake(
         str | None, typer.Option(help="Instead: a concept that weights above 0 add, and below 0 take away.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Train all weights of the U-Net instead of a LoRA.")] = False,
-    layout: Annotated[str | None, typer.Option(help="Of the LoRA: diffusers, or kohya.")] = None,
+    layout: Annotated[str | None, typer.Option(help="Of the LoRA: diffusers, or kohya; diffusers if not given.")] = None,
     prompts: Annotated[
         Path | None, typer.Option(help="File of prompts, one a line; terrarium's captions if not given.")
     ] = None,
     model: options.Model = None,
-    rank: Annotated[int | None, typer.Option(help="Rank of the LoRA.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of training.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Rank of the LoRA, 32 if not given.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of training, 1000 if not given.")] = None,
     minutes: Annotated[float | None, typer.Option(help="How long what is left may train, in the place of steps.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Rows of a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The highest; it rises, and falls to 0.")] = None,
-    walks: Annotated[int | None, typer.Option(help="Pictures whose way from noise is learned from.")] = None,
-    pictures: Annotated[int | None, typer.Option(help="Pictures an arm of the comparison at the end.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Rows of a step, 16 if not given.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The highest, 5e-4 if not given (5e-5 with --full); it rises, and falls to 0.")
+    ] = None,
+    walks: Annotated[int | None, typer.Option(help="Pictures whose way from noise is learned from, 256 if not given.")] = None,
+    pictures: Annotated[int | None, typer.Option(help="Pictures an arm of the comparison at the end, 24 if not given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides noise, first weights and order.")] = None,
     folder: Annotated[Path | None, typer.Option(help="What a later run goes on from; beside the file if not given.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of the same name.")] = False,
     device: options.Device = None,
-    dtype: options.Dtype = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16; float32 if not given.")] = None,
 ) -> None:
     """Learn guidance with a negative into one pass: negativa bake --negative mustache --scale 3.5 --out shaved.safetensors
 

@@ -15,13 +15,15 @@ Seeds = Annotated[
     list[int] | None, typer.Option("--seed", help=f"{KNOBS['seed'].help} May be repeated; drawn by lot if not given.")
 ]
 Scale = Annotated[float | None, typer.Option(help=KNOBS["scale"].help)]
-Model = Annotated[str | None, typer.Option(help="terrarium, exact, a folder, a .safetensors file, or a hub id.")]
+Model = Annotated[
+    str | None, typer.Option(help="terrarium, exact, a folder, a .safetensors file, or a hub id; terrarium if not given.")
+]
 Literal = Annotated[bool, typer.Option("--literal", help="Leave “without a hat” in the prompt; else it is a negative.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write; named after the prompt if not given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")]
 Reproducible = Annotated[bool, typer.Option("--reproducible", help="Equal bit for bit in any company; slower.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best there is if not given.")]
-Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16; float16 on CUDA, else float32 if not given.")]
 
 
 def lines_of(file: Path) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from negativa.studio import Loading
 
 PICTURE = "[ADAPTER=]PATH[:WEIGHT[:START:STOP]]"
+USUAL = Recipe()  # its fields stand where none is given
+WHOLE = "{:g}:{:g}".format(*USUAL.window)
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,11 @@ class Settings:
 
     scale: options.Scale = None
     distilled_scale: Annotated[float | None, typer.Option(help=KNOBS["distilled_scale"].help)] = None
-    steps: Annotated[int | None, typer.Option(help=KNOBS["steps"].help)] = None
+    steps: Annotated[int | None, typer.Option(help=f"{KNOBS['steps'].help} {USUAL.steps} if not given.")] = None
     sampler: Annotated[
         str | None, typer.Option(help="See `negativa samplers`; without it what suits the model and the rule.")
     ] = None
-    rule: Annotated[str | None, typer.Option(help="See `negativa rules`.")] = None
+    rule: Annotated[str | None, typer.Option(help=f"See `negativa rules`; {USUAL.rule} if not given.")] = None
     knob: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A number of the rule's own, see `negativa rules RULE`.")
     ] = None
@@ -46,7 +48,10 @@ class Settings:
     ] = None
     window: Annotated[
         str | None,
-        typer.Option(metavar="START:STOP", help="Share of the steps in which negatives act, or noun or adjective."),
+        typer.Option(
+            metavar="START:STOP",
+            help=f"Share of the steps in which negatives act, or noun or adjective; {WHOLE} if not given.",
+        ),
     ] = None
     nothing: Annotated[
         str | None, typer.Option(help="What stands where no text is: empty, zeros or dropped; the model's own if not given.")
@@ -57,18 +62,28 @@ class Settings:
     weaker: Annotated[
         str | None, typer.Option(metavar="MODEL|lora=FILE[:WEIGHT]", help="What rules like autoguidance move away from.")
     ] = None
-    syntax: Annotated[str | None, typer.Option(help="How weights are written: a1111, comfy, compel, or plain for none.")] = None
-    emphasis: Annotated[str | None, typer.Option(help="What weights do: original, no-norm or comfy.")] = None
+    syntax: Annotated[
+        str | None,
+        typer.Option(help=f"How weights are written: a1111, comfy, compel, or plain for none; {USUAL.syntax} if not given."),
+    ] = None
+    emphasis: Annotated[
+        str | None, typer.Option(help="What weights do: original, no-norm or comfy; what the syntax has if not given.")
+    ] = None
     image: Annotated[list[str] | None, typer.Option(metavar=PICTURE, help="A picture to follow; may be repeated.")] = None
     no_image: Annotated[
-        str | None, typer.Option(help=f"What stands where no image is: {', '.join(NO_IMAGES)}, or a folder whose mean it is.")
+        str | None,
+        typer.Option(
+            help=f"What stands where no image is: {', '.join(NO_IMAGES)}, or a folder whose mean it is; "
+            f"{USUAL.no_image} if not given."
+        ),
     ] = None
     embeddings: Annotated[
         list[str] | None,
         typer.Option(metavar="PATH", help="File or folder of embeddings, whose names are words of the texts; may be repeated."),
     ] = None
     lora: Annotated[
-        list[str] | None, typer.Option(metavar="FILE[:WEIGHT]", help="A LoRA that changes the model; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="FILE[:WEIGHT]", help="A LoRA that changes the model, of weight 1 if not given; may be repeated."),
     ] = None
 
     def fields(self) -> dict[str, Any]:
