@@ -248,7 +248,7 @@ def test_two_seeds_give_a_number_of_a_whole_arm_and_no_interval(tmp_path: Path) 
 
 @dataclass(frozen=True)
 class Sixes(Measure):
-    """Cannot tell of seed 3 or, of a whole arm, without seed 4; else the arm's sixes."""
+    """Cannot tell of seed 3 or, of a whole arm, without seed 4; else six for a negative, of an arm for a picture that moved."""
 
     name: ClassVar = "sixes"
     unit: ClassVar = "sixes"
@@ -260,7 +260,7 @@ class Sixes(Measure):
         return "arm" if self.whole else "picture"
 
     def score(self, shots: Sequence[Shot]) -> list[float]:
-        sixes = 6.0 * sum(bool(shot.recipe.negative) for shot in shots)
+        sixes = 6.0 * sum(shot.before is not None and shot.image.tobytes() != shot.before.tobytes() for shot in shots)
         if self.whole:
             return [sixes if any(shot.recipe.seed == 4 for shot in shots) else math.inf]
         return [math.nan if shot.recipe.seed == 3 else 6.0 * bool(shot.recipe.negative) + shot.recipe.seed for shot in shots]

@@ -326,9 +326,42 @@ def test_where_a_picture_is_missing_the_others_are_still_paired_by_seed(
     contrast = next(one for one in last.verdicts if one.measure == "contrast" and one.difference)
     assert contrast.difference is not None and contrast.difference.n == SEEDS - 1
     assert contrast.difference.value == pytest.approx(np.mean(differences))
+    shots: dict[str, list[Shot]] = {"no negative": [], "not “mustache”": []}
+    for row in rows_of(tmp_path / "scores.csv"):
+        if row["measure"] == "contrast" and row["seed"] != "1":
+            image = Image.open(tmp_path / "pictures" / f"{row['picture']}.png").convert("RGB")
+            shots[row["arm"]].append(Shot(image, Recipe(model="other")))
+    before, after = (build("spread").score(some)[0] for some in shots.values())
+    spread = next(one for one in last.verdicts if one.measure == "spread" and one.difference)
+    assert spread.difference is not None and spread.difference.n == SEEDS - 1
+    assert spread.difference.value == pytest.approx(after - before)
     assert "the machine went away" in (tmp_path / "report.html").read_text()
     list(study(Plan(**values), tmp_path, here))
     assert contents(tmp_path) == contents(finished)
+
+
+def test_pictures_that_a_negative_leaves_as_they_were_are_as_far_from_paintings(here: Here, tmp_path: Path) -> None:
+    """Each arm's own number is held to paintings of what it asks for, with a mustache or without: those are not compared."""
+    plan = Plan("portrait of a man", "0:3", ["", "mustache"], scales=1, steps=2, measures=["distance"])
+    *_, last = study(plan, tmp_path, here)
+    assert isinstance(last, Finished)
+    before, after = last.verdicts
+    assert before.estimate is not None and after.estimate is not None and after.difference is not None
+    assert before.estimate.value != after.estimate.value
+    assert (after.difference.value, after.word) == (0, "not told apart")
+
+
+def test_a_folder_of_an_earlier_version_is_gone_on_from(
+    finished: Path, values: dict[str, Any], here: Here, tmp_path: Path
+) -> None:
+    before, old = contents(finished), tmp_path / "old"
+    shutil.copytree(finished, old)
+    with sqlite3.connect(old / "study.db") as database:
+        database.execute("DROP TABLE alike")
+    database.close()
+    counting = Counting(here)
+    list(study(Plan(**values), old, counting))
+    assert counting.asked == [] and contents(old) == before
 
 
 def test_arms_of_a_seed_are_made_side_by_side_and_share_rows(finished: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isfinite, nan
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,16 @@ def score(measure: Measure, shots: Mapping[int, Shot]) -> dict[int | None, float
     return found
 
 
+def score_alike(measure: Measure, shots: Mapping[int, Shot]) -> tuple[Scores, Scores]:
+    """What a measure over whole arms says of the pictures before, and of those of the arm: see `compare`.
+
+    Both are of the seeds that have both, and held to what the arm's recipes ask for. Raises `InputError` as the measure does.
+    """
+    both = {seed: shot for seed, shot in shots.items() if shot.before is not None}
+    before = {seed: replace(shot, image=shot.before) for seed, shot in both.items() if shot.before is not None}
+    return score(measure, before), score(measure, both)
+
+
 def estimate(scores: Scores) -> Estimate | None:
     """What an arm is worth; None if nothing of it could be scored."""
     if None in scores:
@@ -51,7 +62,10 @@ def estimate(scores: Scores) -> Estimate | None:
 
 
 def compare(before: Scores, after: Scores) -> Difference | None:
-    """`after` less `before`, over the seeds that both have; None if there are none."""
+    """`after` less `before`, over the seeds that both have; None if there are none.
+
+    Scores of whole arms are those of `score_alike`.
+    """
     seeds = [seed for seed in after if seed is not None and seed in before]
     if None in after:
         if after[None] is None or before.get(None) is None:

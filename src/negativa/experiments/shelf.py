@@ -82,19 +82,27 @@ class Shelf:
 
     def compare(self, measure: Measure, before: Terms, after: Terms) -> Difference:
         """The paired difference of two arms over the seeds that both have. Raises `InputError` as `estimate` does."""
-        return _there(measure, scoring.compare(self.scores(measure, before), self.scores(measure, after)))
+        if measure.over == "arm":
+            found = scoring.score_alike(measure, self._both(before, after))
+        else:
+            found = self.scores(measure, before), self.scores(measure, after)
+        return _there(measure, scoring.compare(*found))
 
     def shots(self, arm: Terms) -> dict[int, Shot]:
         """The pictures of an arm by seed, each beside that without a negative."""
+        return self._both((), arm)
+
+    def _both(self, before: Terms, after: Terms) -> dict[int, Shot]:
+        """The pictures of two arms, one of which has all terms of the other and says what both are held to."""
         from PIL import Image
 
         from negativa.measures import Shot
 
         shots: dict[int, Shot] = {}
-        for seed in self.seeds([(), arm]):
-            recipes = [self.plan.at(terms, seed) for terms in (arm, ())]
-            image, before = (Image.open(self._path(recipe)).convert("RGB") for recipe in recipes)
-            shots[seed] = Shot(image, self.receipts[recipes[0]].recipe, before)
+        for seed in self.seeds([before, after]):
+            asked = self.receipts[self.plan.at(max(before, after, key=len), seed)].recipe
+            images = [Image.open(self._path(self.plan.at(terms, seed))).convert("RGB") for terms in (after, before)]
+            shots[seed] = Shot(images[0], asked, images[1])
         return shots
 
     def _path(self, recipe: Recipe) -> Path:

@@ -27,6 +27,7 @@ from negativa.errors import InputError, OutputError
 from negativa.experiments import fairness
 from negativa.experiments.machine import machine
 from negativa.experiments.plan import Plan
+from negativa.experiments.scoring import Scores
 from negativa.language import infotext
 from negativa.language.files import whole
 from negativa.language.pictures import CHUNK
@@ -47,6 +48,10 @@ CREATE TABLE scores (measure TEXT NOT NULL, arm TEXT NOT NULL, seed INTEGER, val
 CREATE INDEX scores_of ON scores (measure, arm);
 CREATE TABLE failures (arm TEXT NOT NULL, seed INTEGER, sentence TEXT NOT NULL);
 CREATE TABLE runs (begun TEXT PRIMARY KEY, seconds REAL NOT NULL, pictures INTEGER NOT NULL, machine TEXT NOT NULL)
+"""
+#: What the folder of an earlier version may lack.
+LATER: Final = """
+CREATE TABLE IF NOT EXISTS alike (measure TEXT NOT NULL, arm TEXT NOT NULL, seed INTEGER, before REAL, after REAL)
 """
 COUNTED: Final = """
 INSERT INTO runs VALUES (?1, ?2, 1, ?3) ON CONFLICT DO UPDATE SET seconds = ?2, pictures = pictures + 1
@@ -196,7 +201,7 @@ class Store:
         """What could not be done in the last run."""
         return [Failure(*row) for row in self._rows("SELECT arm, seed, sentence FROM failures ORDER BY rowid")]
 
-    def put_scores(self, measure: str, arm: str, values: Mapping[int | None, float | None]) -> None:
+    def put_scores(self, measure: str, arm: str, values: Scores) -> None:
         """Keep the scores of an arm, all at once: seed -> value; None is not a number.
 
         Of a measure over whole arms: None -> the value of all, seed -> the value of all others.
@@ -208,6 +213,17 @@ class Store:
     def scores(self, measure: str, arm: str) -> dict[int | None, float | None]:
         """The scores of an arm, by seed; empty if it has not been scored."""
         return dict(self._rows("SELECT seed, value FROM scores WHERE measure = ? AND arm = ? ORDER BY seed", measure, arm))
+
+    def put_alike(self, measure: str, arm: str, before: Scores, after: Scores) -> None:
+        """Keep what a measure over whole arms says of an arm's baseline and of the arm, both held to the same."""
+        with self._sentences("study.db"), self._transaction():
+            rows = [(measure, arm, seed, before[seed], value) for seed, value in after.items()]
+            self._db.executemany("INSERT INTO alike VALUES (?, ?, ?, ?, ?)", rows)
+
+    def alike(self, measure: str, arm: str) -> tuple[Scores, Scores]:
+        """The scores that `put_alike` kept; empty if there are none."""
+        rows = self._rows("SELECT seed, before, after FROM alike WHERE measure = ? AND arm = ? ORDER BY seed", measure, arm)
+        return {seed: before for seed, before, _ in rows}, {seed: after for seed, _, after in rows}
 
     def write(self, path: Path, data: bytes) -> None:
         """Write a file whole or not at all, over one of its name."""
@@ -231,6 +247,7 @@ class Store:
                 self._db.execute("INSERT INTO plan VALUES (?, ?, ?)", (self.plan.hash, plan, self._begun))
             elif not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'plan'").fetchone():
                 raise InputError(f"out: study.db in {str(self.folder)!r} is another program's; allowed: a new folder")
+            self._db.execute(LATER)
         found = self._db.execute("SELECT hash FROM plan").fetchone()[0]
         if found != self.plan.hash:
             raise InputError(
@@ -241,7 +258,8 @@ class Store:
     def _forget_scores(self, arm: str) -> None:
         for one in self._arms:
             if arm in (one.label, one.baseline):
-                self._db.execute("DELETE FROM scores WHERE arm = ?", (one.label,))
+                for table in ("scores", "alike"):
+                    self._db.execute(f"DELETE FROM {table} WHERE arm = ?", (one.label,))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

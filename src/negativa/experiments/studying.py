@@ -11,7 +11,7 @@ from pathlib import Path
 from negativa.errors import InputError, ModelError
 from negativa.experiments.making import Here, Maker
 from negativa.experiments.plan import Arm, Plan, read_plan
-from negativa.experiments.scoring import score
+from negativa.experiments.scoring import score, score_alike
 from negativa.experiments.store import Failure, Picture, Store
 from negativa.experiments.verdicts import Verdict, judge
 from negativa.measures import build
@@ -121,13 +121,18 @@ def _score(store: Store) -> Iterator[Event]:
     pictures = {(one.arm, one.seed): one for one in store.all()}
     at, shots = None, dict[int, Shot]()
     for done, (arm, name) in enumerate(todo, 1):
-        if store.scores(name, arm.label):
+        scored = bool(store.scores(name, arm.label))
+        compared = measures[name].over != "arm" or not arm.baseline or bool(store.alike(name, arm.label)[0])
+        if scored and compared:
             continue
         if arm is not at:
             at, shots = arm, _shots(store, arm, pictures)
         try:
-            if values := score(measures[name], shots):
-                store.put_scores(name, arm.label, values)
+            if not scored:
+                store.put_scores(name, arm.label, score(measures[name], shots))
+            if not compared:
+                store.put_alike(name, arm.label, *score_alike(measures[name], shots))
+            if store.scores(name, arm.label):
                 yield Scored(name, arm.label, done, len(todo))
         except InputError as error:
             failure = Failure(arm.label, None, f"{name}: {error}")

@@ -44,9 +44,12 @@ def judge(store: Store) -> list[Verdict]:
         arms = [arm for arm in store.plan.arms() if arm.baseline or measure.over != "pair"]
         found: list[Verdict] = []
         for arm in arms:
-            after, before = store.scores(name, arm.label), store.scores(name, arm.baseline) if arm.baseline else {}
-            change, asked = compare(before, after), rows.get(arm.label, 0.0)
-            found.append(Verdict(arm.label, name, arm.baseline, estimate(after), change, asked))
+            scores, asked = store.scores(name, arm.label), rows.get(arm.label, 0.0)
+            if measure.over == "arm":
+                before, after = store.alike(name, arm.label)
+            else:
+                before, after = store.scores(name, arm.baseline) if arm.baseline else {}, scores
+            found.append(Verdict(arm.label, name, arm.baseline, estimate(scores), compare(before, after), asked))
         compared = [i for i, verdict in enumerate(found) if verdict.difference is not None]
         ps = [change.p for verdict in found if (change := verdict.difference) is not None]
         for i, p in zip(compared, holm(ps), strict=True):

@@ -28,7 +28,8 @@ class Distance(Measure):
 
     Heusel et al. 2017, arXiv 1706.08500, equation 6, with the reader in Inception's place. For each prompt and negative of the
     arm 256 pictures are painted that have what the prompt names and have not what the negative names, as far as the painter
-    can. Few pictures make it larger, so compare arms of equal n only.
+    can. A study holds what it compares with an arm to the same paintings. Few pictures make it larger, so compare arms of
+    equal n only.
     """
 
     name: ClassVar = "distance"
