@@ -31,9 +31,12 @@ from safetensors.torch import load_file, save_file
 import negativa
 import negativa.terrarium
 from negativa import InputError, ModelError, Recipe
+from negativa.experiments.charts import chart
 from negativa.experiments.making import Here, Made
 from negativa.experiments.plan import Plan, read_plan
+from negativa.experiments.statistics import Estimate
 from negativa.experiments.studying import Begun, Damaged, Drawn, Failed, Finished, study
+from negativa.experiments.verdicts import Verdict
 from negativa.measures import Shot, build
 from tests import lora_files
 from tests.conftest import tiny_pipeline
@@ -362,6 +365,12 @@ def test_a_folder_of_an_earlier_version_is_gone_on_from(
     counting = Counting(here)
     list(study(Plan(**values), old, counting))
     assert counting.asked == [] and contents(old) == before
+
+
+def test_dollars_in_a_label_stay_what_they_are() -> None:
+    estimate = Estimate(1.0, 0.5, 1.5, 4)
+    drawn = chart([Verdict("not “$5 and $10_$”", "contrast", None, estimate, None, 2.0)], "levels")
+    assert "$5 and $10_$" in drawn
 
 
 def test_arms_of_a_seed_are_made_side_by_side_and_share_rows(finished: Path) -> None:

@@ -28,7 +28,13 @@ def chart(verdicts: Sequence[Verdict], unit: str) -> str:
     names = [_wrapped(verdict.arm) for verdict in verdicts]
     compared = any(verdict.difference for verdict in verdicts)
     tall = sum(0.22 + 0.15 * name.count("\n") + 0.08 for name in names) + 0.75
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": verdicts[0].measure, "font.family": "sans-serif", "font.size": 9}
+    settings: Any = {
+        "text.parse_math": False,
+        "svg.fonttype": "none",
+        "svg.hashsalt": verdicts[0].measure,
+        "font.family": "sans-serif",
+        "font.size": 9,
+    }
     with rc_context(settings):
         figure = Figure(figsize=(WIDTH, tall), layout="constrained")
         panels = figure.subplots(1, 2 if compared else 1, sharey=True, squeeze=False)[0]
