@@ -53,7 +53,10 @@ def page(store: Store, verdicts: tuple[Verdict, ...], name: str) -> str:
         "",
         f"Measured on {model}: {len(plan.seeds)} seeds, {plan.steps} steps{scale}.",
     ]
-    lines += [f"P-values are Holm's, over the comparisons by one measure; {power_note(len(plan.seeds))}.", ""]
+    lost = len(plan.arms()) * len(plan.seeds) - len(pictures)
+    lines += [f"{lost} pictures could not be made."] if lost else []
+    told = power_note(len(plan.seeds), plan.comparisons or 1)
+    lines += [f"P-values are Holm's, over the comparisons by one measure; {told}.", ""]
     for measure, group in groupby(verdicts, key=lambda one: one.measure):
         kind = build(measure)
         better = "" if kind.better == "neither" else f"; {kind.better} is better"
@@ -85,9 +88,11 @@ def chance(p: float | None) -> str:
 
 
 def contact(store: Store):
+    """The first seeds that every arm has a picture of."""
     at = {(one.arm, one.seed): one for one in store.all()}
     arms = [arm.label for arm in store.plan.arms()]
-    return sheet([[store.image(at[arm, seed]) for seed in store.plan.seeds[:SEEDS]] for arm in arms], arms)
+    seeds = [seed for seed in store.plan.seeds if all((arm, seed) in at for arm in arms)]
+    return sheet([[store.image(at[arm, seed]) for seed in seeds[:SEEDS]] for arm in arms], arms)
 
 
 if __name__ == "__main__":

@@ -204,7 +204,20 @@ def test_what_sixteen_seeds_can_tell() -> None:
         "with 16 seeds this cannot tell less than 45 points (80 % power at 5 %, McNemar's exact test), "
         "at worst, with changes both ways, not less than 71"
     )
-    assert power_note(5) == "with 5 seeds this cannot tell any change of a share (6 are the fewest)"
+    assert power_note(5) == "with 5 seeds this cannot tell any change of a share (6 seeds are the fewest)"
     assert math.isnan(detectable(5)) and detectable(6) == pytest.approx(2 * 0.8 ** (1 / 6) - 1, abs=1e-4)
     with pytest.raises(InputError, match="n: 0 was given; allowed: a whole number"):
         power_note(0)
+
+
+def test_of_several_comparisons_seeds_tell_less() -> None:
+    """Holm asks 5 % / 10 of the smallest of ten p: nine pairs that change the same way, 2 / 2^9 < 0.5 % < 2 / 2^8."""
+    change = detectable(64, comparisons=10)
+    assert stats.binom(64, change).sf(8) == pytest.approx(0.8, abs=1e-3)
+    assert power_note(64, 10).startswith("with 64 seeds and 10 comparisons this cannot tell less than 18 points")
+    assert "McNemar's exact test with Holm's correction" in power_note(64, 10)
+    assert power_note(8, 8) == (
+        "with 8 seeds and 8 comparisons this cannot tell any change of a share (9 seeds are the fewest)"
+    )
+    with pytest.raises(InputError, match="comparisons: 0 was given; allowed: a whole number"):
+        power_note(6, 0)

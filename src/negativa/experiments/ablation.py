@@ -221,7 +221,7 @@ def _report(shelf: Shelf, measures: list[Measure], shortest: Terms | None, notic
         seconds=seconds,
         notices=tuple(said),
         failures=tuple(shelf.failures),
-        power=power_note(len(shelf.plan.seeds)),
+        power=power_note(len(shelf.plan.seeds), 1 + 2 * len(shelf.plan.terms)),
     )
 
 

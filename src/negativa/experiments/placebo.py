@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from negativa.experiments.statistics import Difference, Estimate, difference, mean, power_note
+from negativa.experiments.statistics import Difference, Estimate, difference, holm, mean, power_note
 from negativa.language.files import make_folder, write
 from negativa.plain.knobs import whole as whole_number
 from negativa.plain.recipe import Recipe
@@ -30,11 +30,15 @@ COMPARED: Final = ((NONE, TOKEN), (NONE, PLACEBO), (PLACEBO, TOKEN), (NONE, WORD
 
 @dataclass(frozen=True)
 class Finding:
-    """A measure's `estimates` by arm, and the paired `differences` by the two arms: the second less the first."""
+    """A measure's `estimates` by arm, and the paired `differences` by the two arms: the second less the first.
+
+    `corrected` are the p of these after Holm (1979).
+    """
 
     measure: Measure
     estimates: Mapping[str, Estimate]
     differences: Mapping[tuple[str, str], Difference]
+    corrected: Mapping[tuple[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -65,22 +69,23 @@ def compare(learned: Trained, folder: Path, pictures: int = 24, device: str | No
     bases = [Recipe(PROMPTS[i % len(PROMPTS)], seed=ELSEWHERE + i) for i in range(pictures)]
     arms = {name: [base.replace(**change) for base in bases] for name, change in changes.items()}
     drawn: dict[str, list[Image]] = {name: [] for name in arms}
-    rows = 0
+    rows = dict.fromkeys(arms, 0)
     for i in range(pictures):
         made = sorted(studio.generate_many([recipes[i] for recipes in arms.values()]), key=lambda one: one.index)
         for name, one in zip(arms, made, strict=True):
             drawn[name].append(one.image)
-            rows += one.receipt.rows_run
+            rows[name] += one.receipt.rows_asked
         yield Progress("measuring", i + 1, pictures)
     known = [build(name) for name in MEASURES[model == "terrarium"]]
     findings = tuple(_finding(measure, arms, drawn) for measure in known)
     card = learned.file.with_suffix(".md")
-    write("card", card, written(learned, findings, pictures, rows).encode())
+    each = {name: asked / pictures for name, asked in rows.items()}
+    write("card", card, written(learned, findings, pictures, each).encode())
     yield Compared(card, findings)
 
 
-def written(learned: Trained, findings: Sequence[Finding], pictures: int, rows: int) -> str:
-    """The card, as Markdown."""
+def written(learned: Trained, findings: Sequence[Finding], pictures: int, rows: Mapping[str, float]) -> str:
+    """The card, as Markdown. `rows` are the network rows asked per picture, by arm."""
     arms = (NONE, TOKEN, PLACEBO, WORDS) if learned.words else (NONE, TOKEN, PLACEBO)
     lines = [f"# {learned.name}", "", f"As a negative: `{learned.used}`.", ""]
     if learned.words:
@@ -91,17 +96,19 @@ def written(learned: Trained, findings: Sequence[Finding], pictures: int, rows: 
         better = "" if one.measure.better == "neither" else f", {one.measure.better} is better"
         cells = [_estimate(one.estimates[arm]) if arm in one.estimates else "" for arm in arms]
         lines.append(f"| {one.measure.label} ({one.measure.unit}{better}) | " + " | ".join(cells) + " |")
+    lines.append("| network rows a picture | " + " | ".join(f"{rows[arm]:g}" for arm in arms) + " |")
     lines += ["", "| measure | " + " | ".join(f"{after}, less {before}" for before, after in compared) + " |"]
     lines += ["|---" * (len(compared) + 1) + "|"]
     for one in findings:
-        cells = [_difference(one.differences[pair]) if pair in one.differences else "" for pair in compared]
+        cells = [_difference(one, pair) if pair in one.differences else "" for pair in compared]
         lines.append(f"| {one.measure.label} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        f"{pictures} pictures an arm, paired by prompt and seed; in brackets 95 % intervals; {rows} network rows in all.",
+        f"{pictures} pictures an arm, paired by prompt and seed; in brackets 95 % intervals; p-values are Holm's, over the "
+        "comparisons by one measure.",
     ]
     if any(one.measure.name == "flawless" for one in findings):
-        note = power_note(pictures)
+        note = power_note(pictures, len(compared))
         lines.append(f"{note[0].upper()}{note[1:]}.")
     lines += ["", "Learned with:", ""]
     return "\n".join([*lines, *(f"- {name}: {value}" for name, value in learned.about.items()), ""])
@@ -126,12 +133,14 @@ def _finding(measure: Measure, arms: Mapping[str, Sequence[Recipe]], drawn: Mapp
         scores[name] = measure.score(shots)
     pairs = [pair for pair in COMPARED if scores.keys() >= set(pair)]
     changes = {pair: difference(scores[pair[0]], scores[pair[1]]) for pair in pairs}
-    return Finding(measure, {name: mean(values) for name, values in scores.items()}, changes)
+    corrected = dict(zip(changes, holm([one.p for one in changes.values()]), strict=True))
+    return Finding(measure, {name: mean(values) for name, values in scores.items()}, changes, corrected)
 
 
 def _estimate(one: Estimate) -> str:
     return f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}]"
 
 
-def _difference(one: Difference) -> str:
-    return f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}], p {one.p:.2g}"
+def _difference(finding: Finding, pair: tuple[str, str]) -> str:
+    one = finding.differences[pair]
+    return f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}], p {finding.corrected[pair]:.2g}"

@@ -115,6 +115,11 @@ class Plan:
         bare = {_bare(arm.recipe): arm.label for arm in reversed(made) if not arm.recipe.negative}
         return [Arm(arm.label, arm.recipe, bare.get(_bare(arm.recipe)) if arm.recipe.negative else None) for arm in made]
 
+    @property
+    def comparisons(self) -> int:
+        """How many arms are compared with their baseline, by each measure."""
+        return sum(arm.baseline is not None for arm in self.arms())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, as `from_dict` and a TOML file name them; lists of nothing are left out."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "handmade"}

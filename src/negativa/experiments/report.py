@@ -64,7 +64,7 @@ def _page(store: Store, verdicts: Sequence[Verdict], pictures: Sequence[Picture]
         notices=_notices(pictures),
         made=_made(pictures),
         facts=_facts(store, pictures),
-        power=power_note(len(plan.seeds)),
+        power=power_note(len(plan.seeds), plan.comparisons or 1),
         level=LEVEL,
     )
 

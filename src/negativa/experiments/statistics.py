@@ -129,29 +129,34 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def detectable(n: int, worst: bool = False) -> float:
+def detectable(n: int, worst: bool = False, comparisons: int = 1) -> float:
     """The smallest change of a share (0 to 1) that `n` seeds tell in 80 % of all tries, by McNemar's exact test at 5 %.
 
-    It depends on how many pairs differ. Looked at are the two ends: no more than must (all that change, change the same
-    way), and all of them (most one way, the rest the other). The smaller answer, or the larger one at `worst`; nan if `n`
-    is too small for any change (under 6). Raises `InputError` for an `n` under 1.
+    Of several `comparisons` it is that of one alone, at the level that Holm's correction asks of the smallest p. It depends on
+    how many pairs differ. Looked at are the two ends: no more than must (all that change, change the same way), and all of
+    them (most one way, the rest the other). The smaller answer, or the larger one at `worst`; nan if `n` is too small for any
+    change (under 6 for one comparison). Raises `InputError` for a number under 1.
     """
     from scipy.optimize import brentq
 
-    if _power(1.0, whole("n", n, 1, 1_000_000), True) < POWER:
+    level = LEVEL / whole("comparisons", comparisons, 1, 1_000_000)
+    if _power(1.0, whole("n", n, 1, 1_000_000), True, level) < POWER:
         return math.nan
-    ends = [brentq(lambda change, end=end: _power(change, n, end) - POWER, 0, 1, xtol=1e-5) for end in (False, True)]
+    ends = [brentq(lambda change, end=end: _power(change, n, end, level) - POWER, 0, 1, xtol=1e-5) for end in (False, True)]
     return float((max if worst else min)(ends))  # type: ignore[arg-type]
 
 
-def power_note(n: int) -> str:
-    """What `n` paired seeds cannot tell, in a sentence. Raises `InputError` for an `n` under 1."""
-    best, worst = detectable(n), detectable(n, worst=True)
-    seeds = "1 seed" if n == 1 else f"{n} seeds"
+def power_note(n: int, comparisons: int = 1) -> str:
+    """What `n` paired seeds cannot tell in so many comparisons, in a sentence. Raises `InputError` for a number under 1."""
+    best, worst = (detectable(n, end, comparisons) for end in (False, True))
+    given = "1 seed" if n == 1 else f"{n} seeds"
+    given += "" if comparisons == 1 else f" and {comparisons} comparisons"
     if math.isnan(best):
-        return f"with {seeds} this cannot tell any change of a share (6 are the fewest)"
+        fewest = math.floor(1 - math.log2(LEVEL / comparisons)) + 1
+        return f"with {given} this cannot tell any change of a share ({fewest} seeds are the fewest)"
+    corrected = "" if comparisons == 1 else " with Holm's correction"
     return (
-        f"with {seeds} this cannot tell less than {_points(best)} points (80 % power at 5 %, McNemar's exact test), "
+        f"with {given} this cannot tell less than {_points(best)} points (80 % power at 5 %, McNemar's exact test{corrected}), "
         f"at worst, with changes both ways, not less than {_points(worst)}"
     )
 
@@ -160,8 +165,8 @@ def _points(share: float) -> int:
     return math.ceil(share * 100 - 1e-3)
 
 
-def _power(change: float, n: int, all_differ: bool) -> float:
-    """Probability that McNemar's exact test at 5 % tells a change of this size in n pairs.
+def _power(change: float, n: int, all_differ: bool, level: float) -> float:
+    """Probability that McNemar's exact test at this level tells a change of this size in n pairs.
 
     Sum over d ~ Binomial(n, share of pairs that differ) of P(rejected | d), where of d pairs Binomial(d, way) change one way.
     """
@@ -169,7 +174,7 @@ def _power(change: float, n: int, all_differ: bool) -> float:
 
     differ, way = (1.0, (1 + change) / 2) if all_differ else (change, 1.0)
     d = np.arange(n + 1)
-    fewest = binom.ppf(LEVEL / 2, d, 0.5)  # the fewest of d that change one way without the test being rejected
+    fewest = binom.ppf(level / 2, d, 0.5)  # the fewest of d that change one way without the test being rejected
     rejected = binom.cdf(fewest - 1, d, way) + binom.sf(d - fewest, d, way)
     return float(binom.pmf(d, n, differ) @ rejected)
 
