@@ -21,7 +21,7 @@ class Sharpness(Measure):
 
     name: ClassVar = "sharpness"
     unit: ClassVar = "variance of the Laplacian of luma, luma from 0 to 255"
-    better: ClassVar = "more"
+    better: ClassVar = "neither"
 
     def score(self, shots: Sequence[Shot]) -> list[float]:
         from scipy.ndimage import laplace
