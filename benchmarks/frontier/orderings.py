@@ -59,6 +59,8 @@ def lines(found: Sequence[Cell]) -> Iterator[str]:
         "## What papers say",
         "",
         "Both at weight 1, on the pictures above; points between the two with a 95 % interval (Zou & Donner 2008).",
+        "Both have the same seeds and prompts, which an interval made of two separate ones does not use; none is corrected",
+        "for the number of orderings.",
         "These are other models, sizes and measures than theirs: what holds here need not hold there, nor the other way.",
         "",
         "| ordering | figure | source | points | here |",
