@@ -83,7 +83,7 @@ def kept() -> Path:
 
 def draw(recipes: Sequence[Recipe], what: str = "") -> list[Image.Image]:
     """Pictures of recipes, in their order, of which those drawn before are read."""
-    paths = [kept() / f"{studio().complete(recipe).hash}.png" for recipe in recipes]
+    paths = [kept() / f"{named(recipe)}.png" for recipe in recipes]
     missing = list({path: recipe for path, recipe in zip(paths, recipes, strict=True) if not path.exists()}.items())
     if missing:
         for made in track(makers()([recipe for _, recipe in missing]), what or recipes[0].prompt, len(missing)):
@@ -91,6 +91,12 @@ def draw(recipes: Sequence[Recipe], what: str = "") -> list[Image.Image]:
                 raise RuntimeError(made.failure)
             pictures.save(missing[made.index][0], made.image, made.receipt, overwrite=True)
     return [Image.open(path).convert("RGB") for path in paths]
+
+
+def named(recipe: Recipe) -> str:
+    """A name of all that decides a picture: the recipe says where its LoRAs lie, and not what is in them."""
+    contents = b"".join(hashlib.sha256(Path(file).read_bytes()).digest() for file, _ in recipe.loras)
+    return studio().complete(recipe).hash + (hashlib.sha256(contents).hexdigest()[:10] if contents else "")
 
 
 def write_sheet(name: str, rows: Mapping[str, Sequence[Image.Image]]) -> str:
