@@ -45,8 +45,8 @@ by side, in turns that alternate: the median of the turns' ratios."""
 ALONE = """\
 One picture at a time, on a processor, one pass takes {:.0f} % of the time of two: a call of two rows costs little more than
 one of one.
-Machines differ: on two cores with AVX-512, when decoding cost more, one pass took 54.5 % (mustache) and 55.2 % (quality) of
-two; on two without it, 55.0 and 56.7 %."""
+Machines differ, and earlier versions ran two passes in smaller calls: one pass took 54.5 % (mustache) and 55.2 % (quality) of
+two on two cores with AVX-512, and 55.0 and 56.7 % on two without it."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def main() -> int:
             rows = 1 if "one pass" in arm else 2
             lines.append(f"| {arm} | {unwanted:.1f} % | {obedience:.1f} % | {variety:.1f} | {rows} |")
         if found["two passes"][0] > found["no negative"][0]:
-            lines += ["", "On terrarium's weights this negative adds what it names, and what is baked learned that from it."]
+            lines += ["", "On terrarium's weights this negative adds what it names, and that is what the baking is taught."]
         name = write_sheet(f"intrinsic-{case.name}", {arm: images[:8] for arm, images in drawn.items()})
         lines += ["", f"![{case.negative}]({name})", ""]
     lines += ["## What was wanted", "", "| | measured | wanted |", "|---|---|---|", *map(str, bars), ""]
