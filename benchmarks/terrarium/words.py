@@ -23,13 +23,19 @@ def seeded(recipe: Recipe, count: int) -> list[Recipe]:
     return at_scale(recipe, count, SCALE)
 
 
+def unguided(recipe: Recipe, count: int) -> list[Recipe]:
+    return at_scale(recipe.replace(rule="none"), count)
+
+
 def bars() -> tuple[list[Bar], list[str], dict[str, list[Image.Image]]]:
     """The bars, a table of rates, and pictures of each attribute asked for."""
     draw([one for recipe, seeds in everything() for one in seeded(recipe, seeds)], "words")
+    draw([one for scene in SCENES.values() for one in unguided(Recipe(subject(scene)), FEW * 2)], "without guidance")
     silent = {name: read(draw(seeded(Recipe(subject(scene)), FEW * 2))) for name, scene in SCENES.items()}
-    obeyed, off, naive = dict[str, float](), dict[str, float](), list[bool]()
+    free = {name: read(draw(unguided(Recipe(subject(scene)), FEW * 2))) for name, scene in SCENES.items()}
+    obeyed, off, off_free, naive = dict[str, float](), dict[str, float](), dict[str, float](), list[bool]()
     lines, contact = (
-        ["| attribute | asked for | not mentioned | painted |", "|---|---|---|---|"],
+        ["| attribute | asked for | not mentioned | without guidance | painted |", "|---|---|---|---|---|"],
         dict[str, list[Image.Image]](),
     )
     for scene, attribute in every_attribute():
@@ -38,21 +44,32 @@ def bars() -> tuple[list[Bar], list[str], dict[str, list[Image.Image]]]:
         contact[name] = drawn[:8]
         obeyed[name] = share(read(drawn), attribute.name)
         unasked, painted = share(silent[scene.name], attribute.name), rate(scene, attribute.name)
+        alone = share(free[scene.name], attribute.name)
         if attribute.name not in scene.subjects:
-            off[name] = abs(unasked - painted)
-        lines.append(f"| {name} | {obeyed[name]:.0f} % | {unasked:.0f} % | {painted:.0f} % |")
+            off[name], off_free[name] = abs(unasked - painted), abs(alone - painted)
+        lines.append(f"| {name} | {obeyed[name]:.0f} % | {unasked:.0f} % | {alone:.0f} % | {painted:.0f} % |")
         if often(scene, attribute):
             literal = draw(seeded(without(scene, attribute), FEW * 2))
             naive.append(share(read(literal), attribute.name) >= unasked)
-    worst, strangest = min(obeyed, key=obeyed.__getitem__), max(off, key=off.__getitem__)
+    worst = min(obeyed, key=obeyed.__getitem__)
+    said = "not mentioned, appears: points off the painter's rate"
     found = [
         Bar("asked for, appears: mean", float(np.mean([*obeyed.values()])), 95),
         Bar(f"asked for, appears: worst ({worst})", obeyed[worst], 88),
-        Bar("not mentioned, appears: points off the painter's rate, mean", float(np.mean([*off.values()])), 12, "", most=True),
-        Bar(f"the same, worst ({strangest})", off[strangest], 12, "", most=True),
+        *rates(said, off),
+        *rates(f"{said}, without guidance", off_free),
         Bar("“without X” in the prompt draws X no less often", 100 * float(np.mean(naive)), 100),
     ]
     return found, lines, contact
+
+
+def rates(name: str, off: dict[str, float]) -> list[Bar]:
+    """The bars of how far attributes are off, on the average and at most."""
+    worst = max(off, key=off.__getitem__)
+    return [
+        Bar(f"{name}: mean", float(np.mean([*off.values()])), 12, "", most=True),
+        Bar(f"the same, worst ({worst})", off[worst], 12, "", most=True),
+    ]
 
 
 def everything() -> Iterator[tuple[Recipe, int]]:
