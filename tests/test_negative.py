@@ -101,6 +101,13 @@ def test_pictures_and_checks_are_told(settings: Settings) -> None:
     assert negativa.read(pictures[1].file).recipe.prompt == "a man"  # a prompt that is held out
 
 
+def test_prompts_of_any_length_are_learned_from_side_by_side(settings: Settings) -> None:
+    long = ("a man", "a hat " * 80, "a house BREAK a tree", "a dog", "a cat", "snow, " * 60)
+    short = learned(replace(settings, folder=settings.out.with_name("short")), Bright())
+    end = learned(replace(settings, prompts=long, overwrite=True), Bright())
+    assert not same(end.embedding, short.embedding) and not same(end.embedding, end.untrained)
+
+
 @pytest.mark.parametrize("stop", [1, 2, 5])
 def test_stopped_at_any_step_it_ends_where_an_unbroken_one_does(settings: Settings, tmp_path: Path, stop: int) -> None:
     unbroken = learned(replace(settings, folder=tmp_path / "unbroken", overwrite=True), Bright())
@@ -153,6 +160,8 @@ def test_a_clip_rewards_what_its_score_measures(tmp_path: Path) -> None:
         ({"last": 5}, "last: 5 was given; allowed: up to walk, 4"),
         ({"reward": "reader"}, "reward: 'reader' was given, which knows terrarium's pictures"),
         ({"prompts": ("one",)}, "prompts: 1 were given; allowed: two or more"),
+        ({"prompts": ("a man AND a cat", "a dog")}, "prompts: 'a man AND a cat' is more than one condition"),
+        ({"prompts": ("a dog", "[a man:a cat:0.5]")}, "prompts: .* is more than one condition"),
         ({"token": "no"}, "token: 'no' was given; allowed: letters"),
         ({"vectors": 0}, "vectors: 0 was given; allowed: a whole number from 1 to 32"),
         ({"learning_rate": 0.0}, "learning_rate: 0.0 was given; allowed: above 0"),

@@ -117,18 +117,19 @@ def test_only_the_tokens_rows_move(settings: Settings, model: str, tmp_path: Pat
     assert not torch.equal(after.vectors["clip_l"][0], after.vectors["clip_l"][1])
 
 
-def test_what_is_learned_from_is_what_is_read_later(model: str) -> None:
+@pytest.mark.parametrize("room", [1, 3])
+def test_what_is_learned_from_is_what_is_read_later(model: str, room: int) -> None:
     """Also where the second tokenizer of Stable Diffusion XL would cut an exclamation mark out of a word."""
     denoiser = negativa.load(model).denoiser
     learner = Learner(denoiser, "<wrong>", 2, "man")
     texts = [f"a hat! {learner.written}", "a man", f"a hat! {learner.written}"]
-    states, beside = denoiser.told([Words(text) for text in texts], 1, (16, 16))
-    read = learner(texts)
+    states, beside = denoiser.told([Words(text) for text in texts], room, (16, 16))
+    read = learner(texts, room)
     for i, one in enumerate(read):
         torch.testing.assert_close(one.states, states[i], rtol=0, atol=1e-5)
         if beside is not None:
             torch.testing.assert_close(one.pooled, beside["text_embeds"][i], rtol=0, atol=1e-5)
-    assert learner([f"{learner.written} " + "hat " * 100])[0].states.shape == read[0].states.shape
+    assert learner([f"{learner.written} " + "hat " * 100], room)[0].states.shape == read[0].states.shape
 
 
 def test_a_step_follows_the_mean_of_what_it_accumulates(tmp_path: Path) -> None:

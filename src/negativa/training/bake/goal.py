@@ -15,18 +15,17 @@ al. 2023, arXiv 2311.12092) with eta 1. All are affine with coefficients that su
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 from torch import Tensor
 
 from negativa.errors import InputError, nearest
-from negativa.plain.conditions import Condition
 from negativa.plain.knobs import KNOBS
 from negativa.plain.passes import NOTHING, POSITIVE, Pass, negative
 from negativa.plain.recipe import Recipe
-from negativa.sampling.passes import is_scheduled_at_all, passes_of
+from negativa.training.conditions import condition_of
 
 Kind = Literal["negative", "erase", "slider"]
 KINDS: Final[dict[Kind, str]] = {
@@ -92,12 +91,3 @@ class Goal:
             case "slider":
                 assert u is not None
                 return c + predictions[CONCEPT] - u
-
-
-def condition_of(field: str, text: str, like: Recipe | None = None) -> Condition:
-    """What a text is as one condition of one pass. Raises `InputError` for one that is several, or changes on the way."""
-    recipe = replace(like or Recipe(), prompt=text, negative=())
-    blend = passes_of(recipe)[POSITIVE]
-    if len(blend) != 1 or blend[0][1] != 1 or blend[0][0].patches or is_scheduled_at_all(recipe):
-        raise InputError(f"{field}: {text!r:.80} is more than one condition; allowed: no AND, schedules or weights below zero")
-    return blend[0][0].condition

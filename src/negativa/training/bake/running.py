@@ -19,10 +19,10 @@ from negativa.terrarium import paint
 from negativa.terrarium.captions import caption
 from negativa.terrarium.painter import SCENES
 from negativa.training.bake.comparing import Figure, arms_of, attributes_of, card, compare
-from negativa.training.bake.goal import condition_of
 from negativa.training.bake.settings import Settings, about, check_out
 from negativa.training.bake.student import Student, loss_of, write_lora, write_unet
 from negativa.training.bake.walks import visited
+from negativa.training.conditions import condition_of
 from negativa.training.log import last_step
 from negativa.training.progress import Progress
 from negativa.training.runs import LOSSES, begin, learn, load_learner

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from negativa.denoisers.unet import UNetDiffusion
 from negativa.language import pictures as files
 from negativa.language.files import make_folder
+from negativa.plain.conditions import Words
 from negativa.plain.passes import POSITIVE
 from negativa.plain.recipe import Recipe
 from negativa.rules.spaces import to_x0
@@ -26,6 +27,7 @@ from negativa.sampling.steps import predicts
 from negativa.sampling.walk import Ask, Walk, walk
 from negativa.studio import Studio
 from negativa.terrarium.reader import to_tensor
+from negativa.training.conditions import condition_of
 from negativa.training.negative.rewards import Reward
 from negativa.training.negative.settings import Settings
 from negativa.training.token import Learner
@@ -70,6 +72,8 @@ class Search(nn.Module):
         self._settings, self._prompts, self._held_out = settings, prompts, held_out
         self._beside = denoiser, reward  # in a tuple: a reward that is a network is not to learn
         self._folder = settings.place / "validation"
+        read = [condition_of("prompts", one) for one in (*prompts, *held_out)]
+        self._room = max([1, *(denoiser.chunks(one) for one in read if isinstance(one, Words))])
 
     def loss(self, rng: np.random.Generator, share: float) -> Tensor:
         """What the pictures of a step lack, after a check if it is time for one."""
@@ -84,7 +88,7 @@ class Search(nn.Module):
         asks, wanted = self._visited([one.replace(sampler="ddim", steps=settings.walk) for one in recipes], stops)
         noisy = torch.stack([ask.latents for ask in asks]).to(denoiser.device)
         times = torch.tensor([ask.timestep for ask in asks], device=denoiser.device)
-        unwanted = self.learner.predict(noisy, times, [self.learner.written] * len(asks)).float()
+        unwanted = self.learner.predict(noisy, times, [self.learner.written] * len(asks), self._room).float()
         scale = Studio(denoiser).complete(recipes[0]).scale or 1.0
         guided = unwanted + scale * (wanted.to(denoiser.device) - unwanted)
         native = predicts(denoiser.scheduler)
@@ -147,7 +151,7 @@ class Search(nn.Module):
         def walks():
             for i, (recipe, stop) in enumerate(zip(map(studio.complete, recipes), stops, strict=True)):
                 shape = denoiser.shape(recipe.width or 0, recipe.height or 0)
-                yield i, until(walk(recipe, shape, denoiser.scheduler), stop, partial(keep, i))
+                yield i, until(walk(recipe, shape, denoiser.scheduler, self._room), stop, partial(keep, i))
 
         def keep(index: int, ask: Ask, answers: Mapping[str, Tensor]) -> None:
             found[index] = ask, answers[POSITIVE].clone()  # the engine's own cannot be differentiated

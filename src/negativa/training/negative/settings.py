@@ -10,6 +10,7 @@ from typing import Any, Final
 from negativa.denoisers.embeddings.files import LAYOUTS
 from negativa.errors import InputError
 from negativa.plain.knobs import KNOBS, one_of, text
+from negativa.training.conditions import condition_of
 from negativa.training.runs import check_numbers
 from negativa.training.token.settings import check_name, layout_for
 
@@ -75,7 +76,7 @@ class Settings:
         if self.model != "terrarium" and len(self.prompts) < 2:
             raise InputError(f"prompts: {len(self.prompts)} were given; allowed: two or more, for {self.model!r}")
         for prompt in self.prompts:
-            text("prompts", prompt)
+            condition_of("prompts", text("prompts", prompt))
         if self.layout is not None:
             one_of("layout", self.layout, LAYOUTS)
 

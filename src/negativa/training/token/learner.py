@@ -51,15 +51,15 @@ class Learner(nn.Module):
             numbers = tokenizer.convert_tokens_to_ids(list(start.tokens))
             encoder.get_input_embeddings().register_forward_hook(partial(_put, numbers, rows))
 
-    def forward(self, texts: Sequence[str]) -> list[Encoding]:
-        """What the encoders say of texts that hold the token, of the first chunk of each."""
+    def forward(self, texts: Sequence[str], room: int = 1) -> list[Encoding]:
+        """What the encoders say of texts that hold the token: of the first chunk of each, the empty text in others to `room`."""
         chunks = [self._readers[0].chunks([[(text, 1.0)]])[0] for text in texts]
-        said = [reader.said([[token for token, _ in chunk] for chunk in chunks]) for reader in self._readers]
+        said = [_filled(reader, [[token for token, _ in chunk] for chunk in chunks], room) for reader in self._readers]
         return [replace(parts[-1], states=torch.cat([one.states for one in parts], -1)) for parts in zip(*said, strict=True)]
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, texts: Sequence[str]) -> Tensor:
-        """What the denoiser predicts for noisy latents (n, channels, height, width) under these texts."""
-        unet, read = self._denoiser.unet, self(texts)
+    def predict(self, noisy: Tensor, timesteps: Tensor, texts: Sequence[str], room: int = 1) -> Tensor:
+        """What the denoiser predicts for noisy latents (n, channels, height, width) under these texts, of `room` chunks."""
+        unet, read = self._denoiser.unet, self(texts, room)
         height, width = noisy.shape[-2:]
         beside = self._denoiser.beside(read, (height, width))
         states = torch.stack([one.states for one in read])
@@ -86,6 +86,13 @@ def _first(reader: ClipTexts, vectors: int, init: str) -> Tensor:
     if not words:
         raise InputError(f"init: {init!r} was given; allowed: a word, or several")
     return known[[words[i % len(words)] for i in range(vectors)]]
+
+
+def _filled(reader: ClipTexts, chunks: Sequence[Sequence[int]], room: int) -> list[Encoding]:
+    if room == 1:
+        return reader.said(chunks)
+    *said, empty = reader.said([*chunks, []])
+    return [replace(one, states=torch.cat([one.states, *[empty.states] * (room - 1)])) for one in said]
 
 
 def _put(numbers: Sequence[int], rows: Tensor, _: nn.Module, asked: tuple[Tensor], found: Tensor) -> Tensor:
