@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -529,8 +531,50 @@ def test_a_lora_learns_the_word(settings: Settings, tmp_path: Path) -> None:
     trained, untrained = (studio.generate(negativa.Recipe("a man", steps=2, **arm)).latents for arm in end.arms(tmp_path))
     plain = studio.generate(negativa.Recipe("a man", end.used, steps=2)).latents
     assert torch.equal(untrained, plain) and not torch.allclose(trained, plain, atol=1e-4)
-    with pytest.raises(InputError, match="layout: 'sdxl' was given for a LoRA; allowed: diffusers, kohya"):
-        list(lora.run(replace(asked, layout="sdxl"), 2))
+    for change, sentence in (
+        ({"layout": "sdxl"}, "layout: 'sdxl' was given for a LoRA; allowed: diffusers, kohya"),
+        ({"precision": "fp16", "device": "cpu"}, "precision: 'fp16' was given; allowed on a CPU: no, bf16"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            list(lora.run(replace(asked, **change), 2))
+
+
+LEARNED_TOGETHER = """
+import sys
+from pathlib import Path
+from negativa.training.token import Settings, lora
+pictures, out, model = sys.argv[1:]
+settings = Settings(Path(pictures), "<wrong>", Path(out), model, steps=3, batch=2, device="cpu")
+for event in lora.run(settings, 2):
+    print(type(event).__name__)
+"""
+
+
+def test_of_several_processes_that_learn_a_lora_the_first_alone_writes_and_tells(settings: Settings, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    shared = os.environ | {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    command = [
+        sys.executable,
+        "-c",
+        LEARNED_TOGETHER,
+        str(settings.pictures),
+        str(tmp_path / "both.safetensors"),
+        settings.model,
+    ]
+    started = [
+        subprocess.Popen(command, env=shared | {"RANK": i, "LOCAL_RANK": i}, text=True, stdout=subprocess.PIPE)
+        for i in ("0", "1")
+    ]
+    first, second = (process.communicate(timeout=300)[0].split() for process in started)
+    assert [process.returncode for process in started] == [0, 0]
+    assert first == ["Progress"] * 8 + ["LearnedLora"] and second == []
+    with (tmp_path / "both-training" / "losses.csv").open() as table:
+        assert [row["step"] for row in csv.DictReader(table)] == ["1", "2", "3"]
+    list(lora.run(replace(settings, steps=3, validate=0), 2))
+    alone, both = load_file(settings.out), load_file(tmp_path / "both.safetensors")
+    assert any(not torch.equal(value, alone[name]) for name, value in both.items())  # who saw the pictures of both
 
 
 def test_a_step_of_a_lora_follows_what_it_accumulates(settings: Settings) -> None:

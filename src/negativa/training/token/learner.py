@@ -52,7 +52,7 @@ class Learner(nn.Module):
             encoder.get_input_embeddings().register_forward_hook(partial(_put, numbers, rows))
 
     def forward(self, texts: Sequence[str], room: int = 1) -> list[Encoding]:
-        """What the encoders say of texts that hold the token: of the first chunk of each, the empty text in others to `room`."""
+        """What the encoders say of texts that hold the token: of the first chunk of each; of `room` chunks others are empty."""
         chunks = [self._readers[0].chunks([[(text, 1.0)]])[0] for text in texts]
         said = [_filled(reader, [[token for token, _ in chunk] for chunk in chunks], room) for reader in self._readers]
         return [replace(parts[-1], states=torch.cat([one.states for one in parts], -1)) for parts in zip(*said, strict=True)]

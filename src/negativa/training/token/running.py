@@ -70,15 +70,13 @@ def run(settings: Settings) -> Iterator[Event]:
     `ModelError` if the model cannot be read, `OutputError` if something cannot be written; what was reached is kept.
     """
     accelerator = accelerator_of(settings)
-    with closing(_run(settings, accelerator)) as events:
-        yield from (event for event in events if accelerator.is_main_process)
+    yield from of_the_first(accelerator, _run(settings, accelerator))
 
 
 def _run(settings: Settings, accelerator: Accelerator) -> Generator[Event, None, None]:
     files, folder, main = picture_files.files_in("pictures", settings.pictures), settings.place, accelerator.is_main_process
     check_out(settings.out, folder, settings.overwrite)
-    device = str(accelerator.device) if accelerator.num_processes > 1 else settings.device
-    _, denoiser = load_learner(settings.model, device, PRECISIONS[settings.precision])
+    _, denoiser = load_learner(settings.model, device_of(accelerator, settings), PRECISIONS[settings.precision])
     learner = Learner(denoiser, settings.token, settings.vectors, settings.init)
     layout = settings.layout_for(len(learner.vectors))
     seen = {"pictures": len(files), "digest": digest_of(files)}
@@ -112,6 +110,17 @@ def accelerator_of(settings: Settings) -> Accelerator:
         raise InputError(
             f"precision: {settings.precision!r} was given; allowed: that of this process's earlier training, or a new process"
         ) from error
+
+
+def device_of(accelerator: Accelerator, settings: Settings) -> str | None:
+    """Where a process works: its own place among several, else where the settings say."""
+    return str(accelerator.device) if accelerator.num_processes > 1 else settings.device
+
+
+def of_the_first(accelerator: Accelerator, running: Generator[Event, None, None]) -> Iterator[Event]:
+    """What the first process tells; the others do the same in silence. Whatever ends the listening ends the events too."""
+    with closing(running) as events:
+        yield from (event for event in events if accelerator.is_main_process)
 
 
 def loss_of(settings: Settings, denoiser: UNetDiffusion, latents: Tensor, predict: Callable[..., Tensor], written: str):
