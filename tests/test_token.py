@@ -406,6 +406,7 @@ def test_the_published_pictures() -> None:
         "blurry, pixelated, jpeg artifacts, watermark, cropped, low contrast, oversaturated, deformed"
     }
     assert [one.scale for one in asked("terrarium", scales=(2, 4), each=1)] == [2, 3, 4]
+    assert [one.scale for one in asked("terrarium", scales=(1.1, 4.1), each=1)] == pytest.approx([1.1, 2.1, 3.1, 4.1])
 
 
 def test_the_published_list_is_literal_and_xl_emphasises_each_keyword(folder: Path, xl: Path) -> None:
@@ -445,6 +446,30 @@ def test_the_whole_procedure_goes_on_where_it_stopped(settings: Settings, tmp_pa
     assert end.used == "in the style of <wrong>"
     with pytest.raises(InputError, match="was begun with prompt"):
         list(wrong.run(replace(broken, words="hat")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "rank", "sentence"),
+    [
+        ({"layout": "sdxl"}, None, "layout: 'sdxl' was given"),
+        ({"layout": "kohya", "token": "<other>"}, None, "which the layout kohya names after its file"),
+        ({"init": "\n"}, None, "init: .* was given; allowed: a word, or several"),
+        ({"layout": "sdxl"}, 2, "layout: 'sdxl' was given for a LoRA"),
+        ({"model": "x0"}, 2, "predicts x0; allowed: one that predicts noise or velocity"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused_before_the_first_picture(
+    settings: Settings, tmp_path: Path, changes: dict[str, str], rank: int | None, sentence: str
+) -> None:
+    if "model" in changes:
+        shutil.copytree(settings.model, tmp_path / "x0")
+        file = tmp_path / "x0" / "scheduler" / "scheduler_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"prediction_type": "sample"}))
+        changes = {"model": str(tmp_path / "x0")}
+    learn = replace(settings, pictures=settings.place / "pictures", folder=settings.place, **changes)
+    with pytest.raises(InputError, match=sentence):
+        list(wrong.run(wrong.Settings(learn, "blurry, hat", (2, 3), 1, rank)))
+    assert not settings.place.exists()
 
 
 @pytest.mark.parametrize("rank", [None, 2])

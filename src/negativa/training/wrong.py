@@ -7,6 +7,7 @@ published with what numbers the token was trained; these are ours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +25,14 @@ from negativa.training import token
 from negativa.training.progress import Progress, Trained
 from negativa.training.runs import begin, check_begun, check_out, load_learner
 from negativa.training.token import lora
-from negativa.training.token.running import accelerator_of
+from negativa.training.token.learner import readers_of, untrained
+from negativa.training.token.running import accelerator_of, native_of
 from negativa.training.token.settings import PRECISIONS
 
 STEPS: Final = 50  # of a picture
 SCALES: Final = {False: (7, 20, 4), True: (8, 13, 1)}  # lowest, highest, pictures at each; for XL
 EMPHASIS: Final = "({})++++"  # compel's: 1.1 to the fourth
+ROUNDING: Final = 1e-9  # of scales: 4.1 - 1.1 is a little less than 3
 TOGETHER: Final = 4  # pictures that are made in each other's company, and so again after an interruption
 
 
@@ -65,6 +68,8 @@ def run(settings: Settings) -> Iterator[token.Event]:
     """Make the pictures, each kept as it is finished, and learn the token or the LoRA; see `token.run`."""
     learn, accelerator = settings.learn, accelerator_of(settings.learn)
     check_out(learn.out, learn.place, learn.overwrite)
+    if settings.rank is not None:
+        lora.layout_of(learn)
     check_begun(learn.place, learn.about() if settings.rank is None else lora.decided(learn, settings.rank))
     if accelerator.is_main_process:
         yield from _pictures(settings)
@@ -85,7 +90,7 @@ def recipes_of(settings: Settings, studio: Studio) -> list[Recipe]:
     low, high = settings.scales or (low, high)
     prompts = _emphasised(words) if large else [words]
     like = Recipe(steps=STEPS, sampler="euler" if large else "euler_a", syntax="compel" if large else "plain")
-    scales = [low + i for i in range(int(high - low) + 1)]
+    scales = [low + i for i in range(math.floor(high - low + ROUNDING) + 1)]
     some = [(prompt, scale) for prompt in prompts for scale in scales for _ in range(settings.each or each)]
     return [like.replace(prompt=p, scale=s, seed=settings.learn.seed + i) for i, (p, s) in enumerate(some)]
 
@@ -102,7 +107,11 @@ def _emphasised(words: str) -> list[str]:
 
 def _pictures(settings: Settings) -> Iterator[Progress]:
     learn, folder = settings.learn, settings.learn.pictures
-    studio, _ = load_learner(learn.model, learn.device, PRECISIONS[learn.precision])
+    studio, denoiser = load_learner(learn.model, learn.device, PRECISIONS[learn.precision])
+    native_of(learn, denoiser)
+    if settings.rank is None:
+        learn.layout_for(len(readers_of(denoiser)))
+        untrained(denoiser, learn.token, learn.vectors, learn.init)
     recipes = [studio.complete(one) for one in recipes_of(settings, studio)]
     about = {"model": learn.model, "model hash": studio.denoiser.hash, "seed": learn.seed, "pictures": len(recipes)}
     scales = sorted({one.scale for one in recipes if one.scale is not None})

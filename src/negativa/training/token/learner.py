@@ -34,19 +34,14 @@ class Learner(nn.Module):
     def __init__(self, denoiser: UNetDiffusion, token: str, vectors: int, init: str = "") -> None:
         super().__init__()
         self._denoiser, self._readers = denoiser, readers_of(denoiser)
-        first = [_first(reader, vectors, init) for reader in self._readers]
-        names = PAIR if len(first) == 2 else [ENCODERS.get(first[0].shape[1], PAIR[0])]
-        start = Embedding(token, dict(zip(names, first, strict=True)), "", "", Path(token))
-        for one in start.tokens:
-            if one in self._readers[0].tokenizer.get_vocab():
-                raise InputError(f"token: {one!r} is a token of {denoiser.name!r} already; allowed: another name")
+        start = untrained(denoiser, token, vectors, init)
         tokenizers, encoders = [one.tokenizer for one in self._readers], [one.encoder for one in self._readers]
         if len(encoders) == 1:
             merge(tokenizers[0], encoders[0], start)
         else:
             merge_pair(tokenizers, encoders, start)
         self.start, self.written = start, " ".join(start.tokens)
-        self.vectors = nn.ParameterList(nn.Parameter(rows.clone().to(denoiser.device)) for rows in first)
+        self.vectors = nn.ParameterList(nn.Parameter(rows.clone().to(denoiser.device)) for rows in start.vectors.values())
         for tokenizer, encoder, rows in zip(tokenizers, encoders, self.vectors, strict=True):
             numbers = tokenizer.convert_tokens_to_ids(list(start.tokens))
             encoder.get_input_embeddings().register_forward_hook(partial(_put, numbers, rows))
@@ -69,6 +64,18 @@ class Learner(nn.Module):
         """What has been learned so far."""
         rows = [one.detach().to("cpu", dtype, copy=True) for one in self.vectors]
         return Embedding(self.start.name, dict(zip(self.start.vectors, rows, strict=True)), "", "", self.start.path)
+
+
+def untrained(denoiser: UNetDiffusion, token: str, vectors: int, init: str = "") -> Embedding:
+    """The token as it begins. Raises `InputError` as `Learner` does."""
+    readers = readers_of(denoiser)
+    first = [_first(reader, vectors, init) for reader in readers]
+    names = PAIR if len(first) == 2 else [ENCODERS.get(first[0].shape[1], PAIR[0])]
+    start = Embedding(token, dict(zip(names, first, strict=True)), "", "", Path(token))
+    for one in start.tokens:
+        if one in readers[0].tokenizer.get_vocab():
+            raise InputError(f"token: {one!r} is a token of {denoiser.name!r} already; allowed: another name")
+    return start
 
 
 def readers_of(denoiser: UNetDiffusion) -> list[ClipTexts]:

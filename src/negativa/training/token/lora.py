@@ -37,6 +37,14 @@ def word_of(settings: Settings) -> str:
     return settings.token.strip("<>")
 
 
+def layout_of(settings: Settings) -> str:
+    """The LoRA's layout. Raises `InputError` for one that is a token's alone."""
+    layout = settings.layout or "diffusers"
+    if layout not in LAYOUTS:
+        raise InputError(f"layout: {layout!r} was given for a LoRA; allowed: {', '.join(LAYOUTS)}")
+    return layout
+
+
 def decided(settings: Settings, rank: int) -> dict[str, Any]:
     """What decides a LoRA, as plain values, but for the pictures and the model."""
     return {"word": word_of(settings), "rank": rank, "templates": settings.templates} | {
@@ -55,9 +63,7 @@ def run(settings: Settings, rank: int) -> Iterator[Event]:
 
 
 def _run(settings: Settings, rank: int, accelerator: Accelerator) -> Generator[Event, None, None]:
-    files, folder, layout = files_in("pictures", settings.pictures), settings.place, settings.layout or "diffusers"
-    if layout not in LAYOUTS:
-        raise InputError(f"layout: {layout!r} was given for a LoRA; allowed: {', '.join(LAYOUTS)}")
+    files, folder, layout = files_in("pictures", settings.pictures), settings.place, layout_of(settings)
     check_out(settings.out, folder, settings.overwrite)
     _, denoiser = load_learner(settings.model, device_of(accelerator, settings), PRECISIONS[settings.precision])
     word = word_of(settings)

@@ -123,6 +123,13 @@ def of_the_first(accelerator: Accelerator, running: Generator[Event, None, None]
         yield from (event for event in events if accelerator.is_main_process)
 
 
+def native_of(settings: Settings, denoiser: UNetDiffusion) -> str:
+    """What a model predicts. Raises `InputError` if nothing can be learned from that."""
+    if (native := predicts(denoiser.scheduler)) == "x0":
+        raise InputError(f"model: {settings.model!r} predicts x0; allowed: one that predicts noise or velocity")
+    return native
+
+
 def loss_of(settings: Settings, denoiser: UNetDiffusion, latents: Tensor, predict: Callable[..., Tensor], written: str):
     """The loss of a step: what the model itself was trained with, under captions that say the token alone (Gal et al. 2022,
     arXiv 2208.01618, equation 2).
@@ -131,9 +138,7 @@ def loss_of(settings: Settings, denoiser: UNetDiffusion, latents: Tensor, predic
     """
     with quiet():
         schedule = DDPMScheduler.from_config(dict(denoiser.scheduler))
-    native = predicts(denoiser.scheduler)
-    if native == "x0":
-        raise InputError(f"model: {settings.model!r} predicts x0; allowed: one that predicts noise or velocity")
+    native = native_of(settings, denoiser)
     signal, power = schedule.alphas_cumprod.to(denoiser.device), WEIGHT if settings.model == "terrarium" else 0.0
     texts = TEMPLATES[settings.templates]
 
