@@ -204,6 +204,7 @@ class TestInterrupted:
             ({"model": str(xl_folder)}, "family 'Stable Diffusion 1.x or 2.x', now 'Stable Diffusion XL'|begun with model"),
             ({"goal": replace(MUSTACHE, scale=3.0)}, "begun with scale 4.0, now 3.0"),
             ({"steps": 9}, "begun with steps 3, now 9"),
+            ({"dtype": "bfloat16"}, "begun with dtype 'float32', now 'bfloat16'"),
             ({"prompts": PROMPTS[:1]}, "begun with prompts"),
         ):
             with pytest.raises(InputError, match=said):

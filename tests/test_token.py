@@ -446,6 +446,10 @@ def test_the_whole_procedure_goes_on_where_it_stopped(settings: Settings, tmp_pa
     assert end.used == "in the style of <wrong>"
     with pytest.raises(InputError, match="was begun with prompt"):
         list(wrong.run(replace(broken, words="hat")))
+    drawn = broken.learn.pictures / "begun.json"
+    drawn.write_text(drawn.read_text().replace('"no"', '"bf16"'))
+    with pytest.raises(InputError, match="pictures' was begun with precision 'bf16', now 'no' was given"):
+        list(wrong.run(broken))
 
 
 @pytest.mark.parametrize(

@@ -113,9 +113,9 @@ def _pictures(settings: Settings) -> Iterator[Progress]:
         learn.layout_for(len(readers_of(denoiser)))
         untrained(denoiser, learn.token, learn.vectors, learn.init)
     recipes = [studio.complete(one) for one in recipes_of(settings, studio)]
-    about = {"model": learn.model, "model hash": studio.denoiser.hash, "seed": learn.seed, "pictures": len(recipes)}
+    about = {"model": learn.model, "model hash": studio.denoiser.hash, "precision": learn.precision, "seed": learn.seed}
     scales = sorted({one.scale for one in recipes if one.scale is not None})
-    begin(folder, about | {"prompt": recipes[0].prompt, "scales": scales})
+    begin(folder, about | {"pictures": len(recipes), "prompt": recipes[0].prompt, "scales": scales})
     for first in range(0, len(recipes), TOGETHER):
         some = recipes[first : first + TOGETHER]
         places = [folder / f"{first + i:04}.png" for i in range(len(some))]

@@ -98,6 +98,7 @@ def about(settings: Settings, denoiser: UNetDiffusion, recipe: Recipe) -> dict[s
         "model": settings.model,
         "family": denoiser.family,
         "model hash": denoiser.hash,
+        "dtype": str(denoiser.unet.dtype).removeprefix("torch."),
         "prompts": hashlib.sha256(texts.encode()).hexdigest()[:16] if texts else "",
         "sampler": f"{recipe.sampler}, {recipe.steps} steps, {recipe.width}x{recipe.height}",
         "walks": settings.walks,
