@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import negativa
 from negativa import InputError, Recipe
 from negativa.apps.cli.main import app
+from negativa.denoisers.checkpoints import BUILT_IN
 from negativa.denoisers.embeddings import Embedding, read
 from negativa.measures.clip import clip
 from negativa.terrarium import paint
@@ -153,6 +154,13 @@ def test_a_clip_rewards_what_its_score_measures(tmp_path: Path) -> None:
     assert float(pixels.grad.abs().max()) > 0
 
 
+def test_a_damaged_clip_is_said(tmp_path: Path) -> None:
+    weights = save_clip(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"reward: .* cannot be read .*; allowed: a folder or a Hugging Face id of a"):
+        ClipScore(weights, "cpu")
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -166,7 +174,14 @@ def test_a_clip_rewards_what_its_score_measures(tmp_path: Path) -> None:
         ({"vectors": 0}, "vectors: 0 was given; allowed: a whole number from 1 to 32"),
         ({"learning_rate": 0.0}, "learning_rate: 0.0 was given; allowed: above 0"),
         ({"layout": "best"}, "layout: 'best' was given"),
-        ({"reward": "/nowhere"}, "reward: '/nowhere' was given; allowed: reader, or a folder or id of CLIP"),
+        (
+            {"reward": "/nowhere"},
+            "reward: '/nowhere' cannot be read .*; allowed: a folder or a Hugging Face id of a CLIP",
+        ),
+        (
+            {"reward": str(BUILT_IN["terrarium"] / "reader")},
+            "it is of the family 'resnet'.; allowed: .*, or reader",
+        ),
     ],
 )
 def test_bad_input_gets_a_sentence(settings: Settings, change: dict, sentence: str) -> None:

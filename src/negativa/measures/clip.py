@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from negativa.errors import InputError
 from negativa.measures.pictures import remembered
-from negativa.plain.quiet import quiet
+from negativa.plain.pretrained import read_clip
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,7 +20,7 @@ class Clip:
 
     def __init__(self, weights: str) -> None:
         """`weights` is a folder or a Hugging Face id. Raises `InputError` if no CLIP model can be read from it."""
-        self._model, self._processor = read_weights(weights, "a CLIP model", _read)
+        self._model, self._processor = read_clip("weights", weights)
         self.sharpness = self._model.logit_scale.exp().item()  # what cosines are multiplied with before a softmax
         self._image = remembered(self._embed_image)
 
@@ -55,24 +54,3 @@ class Clip:
 def clip(weights: str) -> Clip:
     """The CLIP model of these weights, read once. Raises `InputError` if it cannot be read."""
     return Clip(weights)
-
-
-def read_weights(weights: str, kind: str, read: Callable[[str], Any]) -> Any:
-    """What `read` makes of `weights`. Raises `InputError`, one sentence, if it cannot: `kind` says what is wanted."""
-    try:
-        with quiet():
-            return read(weights)
-    except Exception as error:  # a damaged or absent model comes out of transformers and its readers in many ways
-        why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"weights: {weights!r} cannot be read ({why}); allowed: a folder or a Hugging Face id of {kind}"
-        ) from error
-
-
-def _read(weights: str) -> tuple[Any, Any]:
-    from transformers import AutoConfig, CLIPModel, CLIPProcessor
-
-    family = AutoConfig.from_pretrained(weights).model_type
-    if family != "clip":
-        raise ValueError(f"it is of the family {family!r}")
-    return CLIPModel.from_pretrained(weights).float().eval(), CLIPProcessor.from_pretrained(weights)

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from negativa.errors import InputError
-from negativa.measures.clip import read_weights
+from negativa.plain.pretrained import read_weights
 from negativa.plain.quiet import quiet
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def answers(weights: str, question: str, images: Sequence[Image.Image]) -> Itera
 @cache
 def question_model(weights: str) -> Ask:
     """The model of these weights, read once. Raises `InputError` if it cannot be read."""
-    return read_weights(weights, "a visual question model", _read)
+    return read_weights("weights", weights, "a visual question model", _read)
 
 
 def _read(weights: str) -> Ask:

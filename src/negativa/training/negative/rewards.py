@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from transformers import CLIPModel, CLIPProcessor, ResNetForImageClassification
+from transformers import ResNetForImageClassification
 
-from negativa.errors import InputError
+from negativa.plain.pretrained import read_clip
 from negativa.plain.quiet import quiet
 from negativa.terrarium.painter import FLAWED
 from negativa.terrarium.reader import FOLDER, named, read_many
@@ -54,18 +54,13 @@ class Flawless(Reward):
 class ClipScore(Reward):
     """The cosine of picture and prompt by a CLIP model, a folder or hub id (Radford et al. 2021, arXiv 2103.00020).
 
-    Raises `InputError` if there is none.
+    Raises `InputError` if none can be read from it; a prompt longer than it reads is cut.
     """
 
     def __init__(self, weights: str, device: str) -> None:
         self.name = weights
-        try:
-            with quiet():
-                model = CLIPModel.from_pretrained(weights, torch_dtype=torch.float32)
-                processor = CLIPProcessor.from_pretrained(weights)
-        except (OSError, ValueError) as error:
-            raise InputError(f"reward: {weights!r} was given; allowed: reader, or a folder or id of CLIP") from error
-        self._model, self._words = model.eval().requires_grad_(False).to(device), processor.tokenizer
+        model, processor = read_clip("reward", weights, "a CLIP model, or reader")
+        self._model, self._words = model.requires_grad_(False).to(device), processor.tokenizer
         shown = processor.image_processor
         self._mean, self._deviation = (
             torch.tensor(one, device=device).view(3, 1, 1) for one in (shown.image_mean, shown.image_std)
@@ -74,7 +69,9 @@ class ClipScore(Reward):
     def __call__(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
         side = self._model.config.vision_config.image_size
         fitted = nn.functional.interpolate(pixels, (side, side), mode="bicubic", antialias=True)
-        ids = self._words(list(prompts), padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+        longest = self._model.config.text_config.max_position_embeddings
+        cut = {"padding": "max_length", "max_length": longest, "truncation": True}
+        ids = self._words(list(prompts), return_tensors="pt", **cut).input_ids
         standard = ((fitted + 1) / 2 - self._mean) / self._deviation
         found = self._model(input_ids=ids.to(pixels.device), pixel_values=standard)
         return nn.functional.cosine_similarity(found.image_embeds, found.text_embeds)
