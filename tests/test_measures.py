@@ -130,6 +130,19 @@ def test_every_measure_refuses_what_it_cannot_score_in_a_sentence(name: str, cli
                 build(concept + weights).score(shots(men(1, True), MAN, men(1, True)))
 
 
+@pytest.mark.parametrize(
+    ("answer", "score"), [("Yes\n\nThere is", 1.0), (' "No," I think', 0.0), ("**Yes**", 1.0), ("no.\tIt", 0.0), (" \n", None)]
+)
+def test_the_first_word_of_an_answer_decides(answer: str, score: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("negativa.measures.questions.question_model", lambda weights: lambda image, question: answer)
+    asked = build("presence:a dog@vqa=any")
+    if score is None:
+        with pytest.raises(InputError, match=r"weights: 'any' answered .* allowed: a model that says yes or no"):
+            asked.score(shots([noise(0)], ELSEWHERE))
+    else:
+        assert asked.score(shots([noise(0)], ELSEWHERE)) == [score]
+
+
 def test_measures_are_written_by_name() -> None:
     assert build(" presence : long hair ").label == "presence:long hair"
     assert build("presence:a dog@vqa=a/b").label == "presence:a dog@vqa=a/b"

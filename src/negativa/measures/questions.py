@@ -27,7 +27,8 @@ def answers(weights: str, question: str, images: Sequence[Image.Image]) -> Itera
     ask = question_model(weights)
     for image in images:
         answer = ask(image.convert("RGB"), question)
-        first = answer.strip().lower().strip("\"'*").partition(" ")[0].strip(".,;:!\"'*")
+        words = answer.strip().lower().strip("\"'*").split()
+        first = words[0].strip(".,;:!\"'*") if words else ""
         if first not in ("yes", "no"):
             raise InputError(f"weights: {weights!r} answered {answer!r} to {question!r}; allowed: a model that says yes or no")
         yield first == "yes"
