@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import resource
 import time
 from dataclasses import replace
@@ -301,6 +302,42 @@ def test_minutes_decide_the_steps(tmp_path: Path) -> None:
     *_, last = steps
     assert last.step == last.steps < 100_000
     assert time.monotonic() - started < 5
+
+
+def test_a_part_is_taken_up_with_the_length_that_it_was_begun_with(tmp_path: Path) -> None:
+    """Also where it is finished; a checkpoint that does not know how long it was to be is taken up."""
+
+    def told(steps: int, minutes: float | None = None, part: str = "part") -> list[int]:
+        module = nn.Linear(1, 1)
+        given = {"steps": steps, "minutes": minutes, "learning_rate": 0.1, "seed": 0}
+        events = train(part, module, lambda m, rng, share: m(torch.ones(1, 1)).square().sum(), tmp_path, **given)
+        seen = [now.step for now in itertools.islice(events, 3)]
+        events.close()
+        return seen
+
+    assert told(5) == [1, 2, 3] and told(5) == [4, 5] and told(5) == []
+    assert told(100, 2.0, "timed") == [1, 2, 3] and told(100, 2.0, "timed") == [4, 5, 6]
+    for part, given, sentence in (
+        ("part", (6, None), "the part 'part' .* was begun with steps 5, now steps 6 was given; allowed: the same, or another"),
+        ("part", (5, 2.0), "was begun with steps 5, now minutes 2 was given"),
+        ("timed", (100, 3.0), "was begun with minutes 2, now minutes 3 was given"),
+        ("timed", (100, None), "was begun with minutes 2, now steps 100 was given"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            told(*given, part)
+    state = torch.load(tmp_path / "part.pt", weights_only=True)
+    torch.save({name: value for name, value in state.items() if name != "minutes"}, tmp_path / "part.pt")
+    assert told(6) == []
+
+
+def test_the_tokens_share_their_minutes(tmp_path: Path) -> None:
+    settings = replace(few_steps(tmp_path), start=BUILT_IN["terrarium"], first="tokens", minutes=0.002)
+    list(run(settings))
+    given = [torch.load(tmp_path / f"tokens {name}.pt", weights_only=True)["minutes"] for name in ("neon", "wrong")]
+    assert given == pytest.approx([0.001, 0.001])
+    assert list(run(settings)) == []  # also with minutes, what is finished is not trained again
+    with pytest.raises(InputError, match=r"'tokens neon' .* was begun with minutes 0\.001, now minutes 0\.002"):
+        list(run(replace(settings, minutes=0.004)))
 
 
 def test_pictures_are_painted_once(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,10 +40,12 @@ def train(
     `loss(module, rng, share)` is called with the step's own generator (so a resumed run draws what an unbroken one would
     have drawn) and the share of the training that is done, `accumulate` times a step; the step follows the mean. The
     learning rate rises for `WARM_UP` steps and falls to zero along a cosine, which makes averaging the weights
-    unnecessary. `minutes` replaces `steps` by what this machine can do in that time, measured on the first steps. The
-    checkpoint `<folder>/<part>.pt` is written every two minutes, when the training is stopped, and at the end.
+    unnecessary. `minutes` replaces `steps` by what this machine can do in that time, measured on the first steps; what is
+    taken up again has as long again. The checkpoint `<folder>/<part>.pt` is written every two minutes, when the training is
+    stopped, and at the end; it can be taken up with the same `steps` or `minutes` only.
     `accelerator` brings mixed precision and other processes, each with a generator of its own; all take the same steps.
-    Raises `InputError` when the loss is no number any more, `OutputError` if the checkpoint cannot be written; what was
+    Raises `InputError` when the loss or its gradient is no number any more, and if the part was begun with other steps or
+    minutes, `OutputError` if the checkpoint cannot be written; what was
     reached before is kept.
     """
     checkpoint = folder / f"{part}.pt"
@@ -54,6 +57,7 @@ def train(
     done = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        _check_length(part, folder, state, steps, minutes)
         module.load_state_dict(state["module"])
         optimiser.load_state_dict(state["optimiser"])
         done, steps = state["step"], state["steps"]
@@ -65,7 +69,7 @@ def train(
         make_folder("folder", folder)
         with output("folder", checkpoint) as file:
             try:
-                torch.save(state | {"step": done, "steps": steps}, file)
+                torch.save(state | {"step": done, "steps": steps, "minutes": minutes}, file)
             except RuntimeError as error:  # torch's own writer, on a full disk
                 raise OSError("the disk does not take it") from error
 
@@ -114,3 +118,17 @@ def train(
         if settled and done > kept:
             save()
     module.eval()
+
+
+def _check_length(part: str, folder: Path, state: Mapping[str, Any], steps: int, minutes: float | None) -> None:
+    """Raise `InputError` unless a checkpoint is of a training as long as this; those of older versions do not say."""
+
+    def length(steps: int, minutes: float | None) -> str:
+        return f"steps {steps}" if minutes is None else f"minutes {minutes:g}"
+
+    now, begun = length(steps, minutes), length(state["steps"], state.get("minutes"))
+    if "minutes" in state and begun != now:
+        raise InputError(
+            f"folder: the part {part!r} in {str(folder)!r} was begun with {begun}, now {now} was given; "
+            "allowed: the same, or another folder"
+        )

@@ -35,7 +35,7 @@ UNSEEN: Final = 0.1  # share of the pictures that no part learns from; the reade
 class Work:
     """One run: what its parts have made so far, each in `train_<part>` or taken from an earlier one; it needs those before it.
 
-    `minutes` is how long each part may train, by name.
+    `minutes` is how long each part may train, by name; the tokens share theirs.
     """
 
     pictures: np.ndarray
@@ -178,6 +178,8 @@ class Work:
         steps: int,
         learning_rate: float,
     ) -> Iterator[Progress]:
+        part, several, _ = name.partition(" ")
+        minutes = self.minutes[part]
         module.to(self.device)
         return train(
             name,
@@ -185,7 +187,7 @@ class Work:
             loss,
             self.settings.folder,
             steps=steps,
-            minutes=self.minutes[name.partition(" ")[0]],
+            minutes=minutes and minutes / (len(lessons.LESSONS) if several else 1),
             learning_rate=learning_rate,
             seed=self.settings.seed,
         )

@@ -23,7 +23,8 @@ app.command("negative")(train_negative.negative)
 @app.command()
 def terrarium(
     minutes: Annotated[
-        float | None, typer.Option(help="How long what is left may train; the recipe's own steps if not given.")
+        float | None,
+        typer.Option(help="How long all parts may train, each its share, anew if taken up; the recipe's steps if not given."),
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where checkpoints and the finished model go.")] = Path("terrarium-training"),
     seed: Annotated[int, typer.Option(help="Decides pictures, first weights and order.")] = 0,
