@@ -19,6 +19,7 @@ from negativa.apps.cli.main import app
 from negativa.denoisers.checkpoints import BUILT_IN
 from negativa.denoisers.embeddings import Embedding, read
 from negativa.measures.clip import clip
+from negativa.sampling.budget import RowBudget
 from negativa.terrarium import paint
 from negativa.terrarium.reader import to_tensor
 from negativa.training import negative
@@ -130,6 +131,17 @@ def test_what_gains_nothing_or_costs_too_much_is_left(settings: Settings, reward
         "nothing better than no negative was found, and the vectors are those that say nothing",
     ]
     assert isinstance(end, Learned) and same(end.embedding, end.untrained) and end.about["best step"] == 0
+    again = list(negative.run(replace(settings, patience=2), reward()))
+    assert not [event for event in again if isinstance(event, Progress)]  # what has ended takes no further step
+    assert [event.text for event in again if isinstance(event, Notice)] == notices
+
+
+def test_no_check_depends_on_how_long_calls_took(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed(*_: object) -> None:
+        pytest.fail("a call was timed")
+
+    monkeypatch.setattr(RowBudget, "learn", timed)
+    learned(settings, Bright())
 
 
 def test_terrarium_rewards_pictures_without_flaws() -> None:

@@ -34,6 +34,7 @@ def train(
     minutes: float | None = None,
     accumulate: int = 1,
     accelerator: Accelerator | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Generator[Progress, None, None]:
     """Train `module` in place with AdamW.
 
@@ -44,9 +45,9 @@ def train(
     taken up again has as long again. The checkpoint `<folder>/<part>.pt` is written every two minutes, when the training is
     stopped, and at the end; it can be taken up with the same `steps` or `minutes` only.
     `accelerator` brings mixed precision and other processes, each with a generator of its own; all take the same steps.
-    Raises `InputError` when the loss or its gradient is no number any more, and if the part was begun with other steps or
-    minutes, `OutputError` if the checkpoint cannot be written; what was
-    reached before is kept.
+    `enough`, asked before every step, ends the training.
+    Raises `InputError` when the loss is no number any more, and if the part was begun with other steps or minutes,
+    `OutputError` if the checkpoint cannot be written; what was reached before is kept.
     """
     checkpoint = folder / f"{part}.pt"
     optimiser = torch.optim.AdamW(module.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
@@ -90,7 +91,7 @@ def train(
     first, kept, settled = done, done, True
     module.train()
     try:
-        while done < steps:
+        while done < steps and not enough():
             if minutes is not None and done - first == 12:  # the first steps are slow and not counted
                 pace = (time.monotonic() - timed) / 8
                 steps = done + max(1, int((minutes * 60 - (time.monotonic() - started)) / pace))

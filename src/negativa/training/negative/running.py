@@ -16,11 +16,12 @@ from negativa.terrarium import paint
 from negativa.terrarium.captions import caption
 from negativa.terrarium.flaws import FLAWS
 from negativa.terrarium.painter import CLEAN
+from negativa.training.log import last_step
 from negativa.training.negative.rewards import ClipScore, Flawless, Reward
 from negativa.training.negative.search import Search
 from negativa.training.negative.settings import Settings
 from negativa.training.progress import Notice
-from negativa.training.runs import begin, check_out, learn, load_learner
+from negativa.training.runs import LOSSES, begin, check_out, learn, load_learner
 from negativa.training.token import Event, Learned, Learner, Pictured
 from negativa.training.token.learner import FILLING
 
@@ -47,17 +48,17 @@ def run(settings: Settings, reward: Reward | None = None) -> Iterator[Event]:
     begin(folder, about)
     learned_from, held_out = _prompts(settings)
     search = Search(learner, denoiser, reward, settings, learned_from, held_out)
-    with closing(learn("negative", search, Search.loss, settings)) as steps:
+    with closing(learn("negative", search, Search.loss, settings, enough=search.is_stale)) as steps:
         for now in steps:
             yield now
             picture = search.pictured(now.step - 1)
             if picture.exists() and (now.step - 1) % settings.check == 0:
                 yield Pictured(now.step - 1, picture)
-            if search.stale >= settings.patience:
-                yield Notice(f"the last {settings.patience} checks were no better; learning ends at step {now.step}")
-                break
-        else:
-            search.check(settings.steps)
+    if search.is_stale():
+        ended = last_step(folder / LOSSES)
+        yield Notice(f"the last {settings.patience} checks were no better; learning ends at step {ended}")
+    else:
+        search.check(settings.steps)
     best = search.best()
     if best.step == 0:
         yield Notice("nothing better than no negative was found, and the vectors are those that say nothing")

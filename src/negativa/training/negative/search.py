@@ -100,6 +100,7 @@ class Search(nn.Module):
         settings, reward = self._settings, self._beside[1]
         prompts = [self._held_out[i // 2 % len(self._held_out)] for i in range(settings.pictures // 2 * 2)]
         studio, images = Studio(self._beside[0].afresh()), dict[int, Image.Image]()
+        studio.engine.budget = partial(FixedRows, ROWS)
         for made in studio.generate_many([self._recipe(prompt, ELSEWHERE + i) for i, prompt in enumerate(prompts)]):
             images[made.index] = made.image
             if made.index == 0:
@@ -119,10 +120,9 @@ class Search(nn.Module):
         """The file of the first picture of a check."""
         return self._folder / f"{step:06}.png"
 
-    @property
-    def stale(self) -> int:
-        """How many checks have come after the best."""
-        return int((~self.checks[:, 0].isnan()).sum()) - 1 - self._best()
+    def is_stale(self) -> bool:
+        """Whether as many checks have come after the best as patience allows."""
+        return int((~self.checks[:, 0].isnan()).sum()) - 1 - self._best() >= self._settings.patience
 
     def best(self) -> Best:
         """What is to be written."""
