@@ -150,15 +150,20 @@ def test_a_step_follows_the_mean_of_what_it_accumulates(tmp_path: Path) -> None:
     assert torch.allclose(twice[0], once[0]) and twice[1] == pytest.approx(once[1])
 
 
-def test_a_loss_that_is_no_number_ends_the_training_with_what_was_reached(tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", ["loss", "gradient"])
+def test_a_loss_that_is_no_number_ends_the_training_with_what_was_reached(tmp_path: Path, broken: str) -> None:
     module = nn.Linear(1, 1)
 
     def loss(m: nn.Module, rng: np.random.Generator, share: float) -> Tensor:
-        return m(torch.ones(1, 1)).sum() * (float("nan") if share >= 0.5 else 1)
+        found = m(torch.ones(1, 1)).sum()
+        if share < 0.5:
+            return found
+        return found * float("nan") if broken == "loss" else (found - found).sqrt()
 
     with pytest.raises(InputError, match="learning_rate: at step 6 the loss is no number any more"):
         list(train("x", module, loss, tmp_path, steps=10, minutes=None, learning_rate=0.1, seed=0))
-    assert torch.load(tmp_path / "x.pt", weights_only=True)["step"] == 5
+    state = torch.load(tmp_path / "x.pt", weights_only=True)
+    assert state["step"] == 5 and all(value.isfinite().all() for value in state["module"].values())
 
 
 # ---- the file
@@ -384,10 +389,11 @@ def test_no_room_on_the_disk_loses_nothing(settings: Settings, unbroken: Embeddi
         if isinstance(now, Progress) and now.loss is not None and now.step == 2:
             events.close()
             break
-    kept = (settings.place / "token.pt").read_bytes()
+    kept, losses = (settings.place / "token.pt").read_bytes(), (settings.place / "losses.csv").read_bytes()
     with no_room(size), pytest.raises(OutputError, match=r"folder: .* could not be written"):
         learned(settings)
     assert (settings.place / "token.pt").read_bytes() == kept and not list(settings.place.glob(".negativa-*"))
+    assert (settings.place / "losses.csv").read_bytes().startswith(losses)
     assert same(learned(settings).embedding, unbroken)
 
 

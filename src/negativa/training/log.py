@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from negativa.errors import OutputError
+from negativa.language.files import whole
 from negativa.training.progress import Progress
 
 HEAD: Final = ["step", "loss", "seconds"]
@@ -24,7 +26,8 @@ def logged(events: Iterator[Progress], file: Path) -> Generator[Progress, None, 
     """Hand events on, and write the loss of each to a CSV file: step, loss, and seconds since this run began.
 
     Beside it a file of TensorBoard's events has the losses too. What an earlier run wrote of steps that are taken again is
-    replaced. Whatever ends the listening ends the events too. Raises `OutputError` if the losses cannot be written.
+    replaced, what it wrote before them is kept, also on a full disk. Whatever ends the listening ends the events too. Raises
+    `OutputError` if the losses cannot be written.
     """
     started, log = time.monotonic(), None
     try:
@@ -54,26 +57,39 @@ class _Log:
     """Both files, open behind the steps before this one. Written at once: TensorBoard's own writer fails in a thread."""
 
     def __init__(self, file: Path, step: int) -> None:
-        kept = [row for row in _rows(file) if int(row[0]) < step]
-        self._table, self._board = file.open("w", newline=""), file.with_name(BOARD).open("wb")
-        csv.writer(self._table).writerow(HEAD)
-        self._record(Event(wall_time=time.time(), file_version="brain.Event:2"))
-        for row in kept:
-            self.write(row)
+        kept, board = [row for row in _rows(file) if int(row[0]) < step], file.with_name(BOARD)
+        with whole(file) as table:
+            table.write(_lines([HEAD, *kept]))
+        with whole(board) as events:
+            events.write(_records([Event(wall_time=time.time(), file_version="brain.Event:2"), *map(_event, kept)]))
+        self._table, self._board = file.open("ab"), board.open("ab")
 
     def write(self, row: list) -> None:
-        csv.writer(self._table).writerow(row)
-        self._table.flush()
-        value = Summary.Value(tag="loss", simple_value=float(row[1]))
-        self._record(Event(wall_time=time.time(), step=int(row[0]), summary=Summary(value=[value])))
+        for one, content in ((self._table, _lines([row])), (self._board, _records([_event(row)]))):
+            one.write(content)
+            one.flush()
 
     def close(self) -> None:
         for one in (self._table, self._board):
             one.close()
 
-    def _record(self, event: Event) -> None:
-        RecordWriter(self._board).write(event.SerializeToString())
-        self._board.flush()
+
+def _lines(rows: Iterable[list]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _event(row: list) -> Event:
+    value = Summary.Value(tag="loss", simple_value=float(row[1]))
+    return Event(wall_time=time.time(), step=int(row[0]), summary=Summary(value=[value]))
+
+
+def _records(events: Iterable[Event]) -> bytes:
+    written = io.BytesIO()
+    for event in events:
+        RecordWriter(written).write(event.SerializeToString())
+    return written.getvalue()
 
 
 @contextmanager

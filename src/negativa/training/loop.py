@@ -46,8 +46,8 @@ def train(
     stopped, and at the end; it can be taken up with the same `steps` or `minutes` only.
     `accelerator` brings mixed precision and other processes, each with a generator of its own; all take the same steps.
     `enough`, asked before every step, ends the training.
-    Raises `InputError` when the loss is no number any more, and if the part was begun with other steps or minutes,
-    `OutputError` if the checkpoint cannot be written; what was reached before is kept.
+    Raises `InputError` when the loss or its gradient is no number any more, and if the part was begun with other steps or
+    minutes, `OutputError` if the checkpoint cannot be written; what was reached before is kept.
     """
     checkpoint = folder / f"{part}.pt"
     optimiser = torch.optim.AdamW(module.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
@@ -75,7 +75,7 @@ def train(
                 raise OSError("the disk does not take it") from error
 
     def learn() -> float:
-        """One step; returns its loss."""
+        """The gradient of one step, cut to length 1; returns its loss."""
         rng, total = np.random.default_rng([seed, done, index] if index else [seed, done]), 0.0
         optimiser.zero_grad(set_to_none=True)
         for _ in range(accumulate):
@@ -83,7 +83,14 @@ def train(
                 value = loss(module, rng, done / steps) / accumulate
             value.backward() if accelerator is None else accelerator.backward(value)
             total += float(value.detach())
-        if not math.isfinite(total):
+        if accelerator is None:
+            length = nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        else:
+            for weight in module.parameters():
+                weight.grad = accelerator.reduce(weight.grad, "mean")
+            length = accelerator.clip_grad_norm_(module.parameters(), 1.0)
+        scaled = accelerator is not None and accelerator.scaler is not None  # which leaves out a step without a number itself
+        if not (math.isfinite(total) and (scaled or math.isfinite(float(length)))):
             raise InputError(f"learning_rate: at step {done + 1} the loss is no number any more; allowed: a smaller one")
         return total
 
@@ -101,12 +108,6 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate * rise * 0.5 * (1 + math.cos(math.pi * done / steps))
             value = learn()
-            if accelerator is None:
-                nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            else:
-                for weight in module.parameters():
-                    weight.grad = accelerator.reduce(weight.grad, "mean")
-                accelerator.clip_grad_norm_(module.parameters(), 1.0)
             settled = False
             optimiser.step()
             done += 1
