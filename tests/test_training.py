@@ -90,6 +90,20 @@ def test_the_whole_recipe_in_a_few_steps(tmp_path: Path) -> None:
         list(run(replace(settings, seed=1)))
 
 
+def test_no_room_for_the_finished_terrarium_leaves_the_earlier_one(recipe_folder: Path) -> None:
+    def held() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in (recipe_folder / "terrarium").rglob("*") if file.is_file()}
+
+    before, limits = held(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"folder: .*terrarium' could not be written"):
+            list(run(few_steps(recipe_folder)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert held() == before and not list(recipe_folder.glob(".negativa-*"))
+
+
 def test_it_stops_after_a_part_and_goes_on_from_there(tmp_path: Path) -> None:
     settings = replace(few_steps(tmp_path), pictures=10)
     assert {now.part for now in run(replace(settings, until="vae"))} == {"painting", "vae", "encoding"}
