@@ -178,6 +178,11 @@ class TestInterrupted:
             rows = list(csv.DictReader((settings.place / "losses.csv").open()))
             assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
 
+    def test_two_unets_of_one_stem_do_not_share_a_folder(self) -> None:
+        first, second = (few(Path("model"), Path(name), full=True) for name in ("v1.5", "v1.6"))
+        assert (first.place, second.place) == (Path("v1.5-training"), Path("v1.6-training"))
+        assert few(Path("model"), Path("a.b.safetensors")).place == Path("a.b-training")
+
     def test_a_finished_run_is_measured_again(self, folder: Path, tmp_path: Path) -> None:
         settings = few(folder, tmp_path / "a.safetensors", pictures=1)
         before = baked(settings).out.rename(tmp_path / "before.safetensors")

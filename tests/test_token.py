@@ -338,6 +338,28 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(settings: Settings, case: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("out", [".", "", "/"])
+@pytest.mark.parametrize("folder", [(), ("--folder", "run")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "token", "{pictures}", "--token", "<x>"),
+        ("train", "wrong"),
+        ("train", "negative"),
+        ("bake", "--negative", "hat"),
+        ("bake", "--negative", "hat", "--full", "--overwrite"),
+    ],
+)
+def test_an_out_without_a_name_is_refused(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple, folder: tuple, out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [word.format(pictures=pictures) for word in command]
+    refused = CliRunner().invoke(app, [*words, *folder, "--out", out]).exception
+    assert isinstance(refused, InputError) and "allowed: a path that ends in a name" in str(refused), refused
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "scheduler", [{"_class_name": "FlowMatchEulerDiscreteScheduler"}, {"prediction_type": "flow_prediction"}]
 )

@@ -170,6 +170,15 @@ def test_a_part_to_begin_or_end_with_needs_what_comes_before(fields: dict, said:
     assert not list(tmp_path.iterdir())
 
 
+def test_an_earlier_terrarium_without_its_words_is_refused_before_the_work(tmp_path: Path) -> None:
+    for part in ("vae", "unet"):
+        (tmp_path / "start" / part).mkdir(parents=True)
+        (tmp_path / "start" / part / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"start: .* lacks 'text_encoder/config\.json'; allowed: the folder of a whole"):
+        list(run(replace(few_steps(tmp_path / "run"), start=tmp_path / "start")))
+    assert not (tmp_path / "run").exists()
+
+
 @torch.no_grad()
 def test_more_latent_channels_change_nothing_at_first() -> None:
     after = vae.build().eval()

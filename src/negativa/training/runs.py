@@ -50,8 +50,18 @@ def load_learner(model: str, device: str | None, dtype: str | None, flows: bool 
     return studio, studio.denoiser
 
 
+def beside(out: Path, ending: str, folder: bool = False) -> Path:
+    """What stands beside a result and is called after it: after its whole name if that is a `folder`, which has no ending.
+
+    Raises `InputError` for a result without a name.
+    """
+    _check_named(out)
+    return out.with_name(f"{out.name if folder else out.stem}{ending}")
+
+
 def check_out(out: Path, folder: Path, overwrite: bool, endings: Collection[str] = (".safetensors",)) -> None:
     """As `check_target`; what is there may also be replaced where the run in `folder` wrote it."""
+    _check_named(out)
     begun = os.path.isfile(folder / BEGUN)  # noqa: PTH113  (is_file raises for a name that is too long)
     check_target("out", out, endings, overwrite or begun)
 
@@ -102,3 +112,8 @@ def check_begun(folder: Path, about: Mapping[str, Any]) -> None:
                 f"folder: {str(folder)!r} was begun with {name} {before.get(name)!r}, now {value!r} was given; "
                 "allowed: the same, or another folder"
             )
+
+
+def _check_named(out: Path) -> None:
+    if not out.name:
+        raise InputError(f"out: {str(out)!r} was given; allowed: a path that ends in a name")

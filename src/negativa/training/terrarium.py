@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,8 @@ TAKEN: Final = (
     *(f"{part}/config.json" for part in ("vae", "unet", "clip", "reader")),
     *(f"ip_adapter/{kind}.safetensors" for kind in ("base", "plus")),
 )
+#: What it must hold to begin as it: its autoencoder, its U-Net, and the words that this one reads.
+BEGUN_AS: Final = (*(f"{part}/config.json" for part in ("vae", "unet", "text_encoder")), "tokenizer/vocab.json")
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,21 @@ def _trained(settings: Settings) -> list[str]:
             raise InputError(f"{name}: {part!r} was given; {nearest(part, allowed)}")
     parts = list(SHARES)
     if settings.first is None:
+        if settings.start is not None:
+            _check_start(settings.start, BEGUN_AS, "")
         return parts
     if settings.start is None:
         raise InputError(f"first: {settings.first!r} was given without start, whose parts come before it; allowed: both")
-    if missing := [file for file in TAKEN if not (settings.start / file).is_file()]:
-        said = f"start: {str(settings.start)!r} was given with first, and lacks {missing[0]!r}"
-        raise InputError(f"{said}; allowed: the folder of a whole terrarium")
+    _check_start(settings.start, TAKEN, " with first")
     trained = parts[parts.index(settings.first) :]
     if settings.until not in (None, *trained):
         said = f"until: {settings.until!r} was given, which comes before {settings.first!r}"
         raise InputError(f"{said}; allowed: {', '.join(trained)}")
     return trained
+
+
+def _check_start(start: Path, needed: Iterable[str], how: str) -> None:
+    """Raise `InputError` if the folder of an earlier terrarium lacks what is needed."""
+    if missing := [file for file in needed if not (start / file).is_file()]:
+        said = f"start: {str(start)!r} was given{how}, and lacks {missing[0]!r}"
+        raise InputError(f"{said}; allowed: the folder of a whole terrarium")

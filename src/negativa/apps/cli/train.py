@@ -47,8 +47,6 @@ def terrarium(
     with quiet():
         from negativa.training.terrarium import Settings, run
 
-    if start is not None and not (start / "unet" / "config.json").is_file():
-        raise InputError(f"start: {str(start)!r} was given; allowed: the folder of an earlier terrarium")
     place = str(device_of(device))
     settings = Settings(folder, seed=seed, minutes=minutes, device=place, until=until, start=start, first=first)
     for _ in parts(run(settings)):

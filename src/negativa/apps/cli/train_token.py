@@ -114,10 +114,11 @@ def wrong(
         for name in {"vectors", "init", "validate", "prompts"} & given.keys():
             raise InputError(f"{name}: given with rank, which is a LoRA's; allowed: without it")
         given.setdefault("learning_rate", LORA_RATE)
-    place = folder or out.with_name(f"{out.stem}-training")
     from negativa.training import wrong as article
+    from negativa.training.runs import beside
     from negativa.training.token import Settings
 
+    place = folder or beside(out, "-training")
     given |= {"pictures": place / "pictures", "folder": place}
     learn = Settings(**given)
     settings = article.Settings(learn, words or "", None if scales is None else _scales(scales), each, rank)

@@ -76,7 +76,7 @@ class Settings:
     @property
     def place(self) -> Path:
         """The folder of what a later run goes on from."""
-        return self.folder or self.out.with_name(f"{self.out.stem}-training")
+        return self.folder or runs.beside(self.out, "-training", self.full)
 
 
 def check_out(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from negativa.denoisers.embeddings.files import LAYOUTS
 from negativa.errors import InputError
 from negativa.plain.knobs import KNOBS, one_of, text
 from negativa.training.conditions import condition_of
-from negativa.training.runs import check_numbers
+from negativa.training.runs import beside, check_numbers
 from negativa.training.token.settings import check_name, layout_for
 
 RANGES: Final = {
@@ -83,7 +83,7 @@ class Settings:
     @property
     def place(self) -> Path:
         """The folder of what a later run goes on from."""
-        return self.folder or self.out.with_name(f"{self.out.stem}-training")
+        return self.folder or beside(self.out, "-training")
 
     def layout_for(self, encoders: int) -> str:
         """The file's layout, for a model of so many text encoders. Raises `InputError` if it cannot hold the token."""

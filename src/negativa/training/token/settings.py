@@ -11,7 +11,7 @@ from typing import Any, Final
 from negativa.denoisers.embeddings.files import layouts_of
 from negativa.errors import InputError
 from negativa.plain.knobs import one_of, text
-from negativa.training.runs import check_numbers
+from negativa.training.runs import beside, check_numbers
 from negativa.training.token.pictures import TEMPLATES
 
 RANGES: Final = {"vectors": (1, 32), "steps": (1, 10**6), "batch": (1, 4096), "accumulate": (1, 4096), "validate": (0, 10**6)}
@@ -66,7 +66,7 @@ class Settings:
     @property
     def place(self) -> Path:
         """The folder of what a later run goes on from."""
-        return self.folder or self.out.with_name(f"{self.out.stem}-training")
+        return self.folder or beside(self.out, "-training")
 
     @property
     def used(self) -> str:
