@@ -275,6 +275,17 @@ class TestRefused:
                 list(run(few(folder, out, folder=place)))
         assert (tmp_path / "there.safetensors").read_text() == "mine"
 
+    @pytest.mark.parametrize(("name", "full"), [("a.safetensors", False), ("v1.5", True)])
+    def test_a_page_that_is_there_is_not_lost(self, folder: Path, tmp_path: Path, name: str, full: bool) -> None:
+        settings = few(folder, tmp_path / name, full=full, walks=1, pictures=1)
+        page = tmp_path / ("v1.5.md" if full else "a.md")
+        page.write_text("mine")
+        with pytest.raises(OutputError, match=r"\.md' is there already; allowed: a new name, or --overwrite"):
+            list(run(settings))
+        assert page.read_text() == "mine" and [one.name for one in tmp_path.iterdir()] == [page.name]
+        assert baked(replace(settings, overwrite=True)).card == page and page.read_text() != "mine"
+        baked(settings)  # over the page that is its own
+
     def test_places_that_no_unet_can_have(self, folder: Path, tmp_path: Path) -> None:
         settings = few(folder, tmp_path / "unet", full=True, walks=1, pictures=1)
         (tmp_path / "file").write_text("mine")

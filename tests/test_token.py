@@ -526,6 +526,11 @@ def test_the_command_of_the_procedure(folder: Path, tmp_path: Path, monkeypatch:
     assert "scales: 'seven' was given; allowed: LOWEST:HIGHEST" in str(asked("--scales", "seven").exception)
     assert "pictures: 1 was given" in str(asked("--pictures", "1").exception)
     assert list(tmp_path.iterdir()) == []
+    Path("bad.md").write_text("mine")
+    refused = asked("--scales", "2:3", "--each", "1")
+    assert "out: 'bad.md' is there already; allowed: a new name, or --overwrite" in str(refused.exception)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("bad.md", "mine")]
+    Path("bad.md").unlink()
     done = asked("--scales", "2:3", "--each", "1")
     assert done.exit_code == 0 and done.stdout.split() == ["bad.safetensors", "bad.md"]
     assert read(tmp_path / "bad.safetensors").name == "<wrong>"

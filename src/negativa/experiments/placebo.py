@@ -49,9 +49,15 @@ class Compared:
     findings: tuple[Finding, ...]
 
 
-def check(pictures: int) -> None:
-    """Raise `InputError` for a number of pictures that is none for a comparison: worth knowing before the training."""
-    whole_number("pictures", pictures, 2, 10_000)
+def check(pictures: int, out: Path, folder: Path, overwrite: bool) -> None:
+    """Raise `InputError` or `OutputError` if `compare` could not measure so many pictures, or write its card beside `out`.
+
+    Worth knowing before the training. A card that is there may be replaced where the run in `folder` wrote it.
+    """
+    from negativa.training.runs import check_out
+
+    _check_count(pictures)
+    check_out(_card_of(out), folder, overwrite, (".md",))
 
 
 def compare(learned: Trained, folder: Path, pictures: int = 24, device: str | None = None) -> Iterator[Progress | Compared]:
@@ -63,7 +69,7 @@ def compare(learned: Trained, folder: Path, pictures: int = 24, device: str | No
     from negativa.measures import build
     from negativa.studio import load
 
-    check(pictures)
+    _check_count(pictures)
     model, changes = learned.about["model"], _changes(learned, folder)
     studio = load(model, device=device)
     bases = [Recipe(PROMPTS[i % len(PROMPTS)], seed=ELSEWHERE + i) for i in range(pictures)]
@@ -78,10 +84,20 @@ def compare(learned: Trained, folder: Path, pictures: int = 24, device: str | No
         yield Progress("measuring", i + 1, pictures)
     known = [build(name) for name in MEASURES[model == "terrarium"]]
     findings = tuple(_finding(measure, arms, drawn) for measure in known)
-    card = learned.file.with_suffix(".md")
+    card = _card_of(learned.file)
     each = {name: asked / pictures for name, asked in rows.items()}
     write("card", card, written(learned, findings, pictures, each).encode())
     yield Compared(card, findings)
+
+
+def _check_count(pictures: int) -> None:
+    whole_number("pictures", pictures, 2, 10_000)
+
+
+def _card_of(file: Path) -> Path:
+    from negativa.training.runs import beside
+
+    return beside(file, ".md")
 
 
 def written(learned: Trained, findings: Sequence[Finding], pictures: int, rows: Mapping[str, float]) -> str:

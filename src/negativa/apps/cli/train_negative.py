@@ -46,4 +46,4 @@ def negative(
     if prompts is not None:
         given |= {"prompts": options.lines_of(prompts)}
     settings = Settings(**given)
-    train_token.carry_out(run(settings), settings.place, measured, device)
+    train_token.carry_out(run(settings), settings, measured, device)

@@ -13,7 +13,8 @@ from negativa.apps.cli.screen import parts, say
 from negativa.errors import InputError
 
 if TYPE_CHECKING:
-    from negativa.training.token import Event
+    from negativa.training.negative import Settings as Negative
+    from negativa.training.token import Event, Settings
 
 LORA_RATE: Final = 5e-4  # highest learning rate of a LoRA, if none is given
 Out = Annotated[Path, typer.Option(help="The embedding to write (.safetensors); a card of the same name says what it does.")]
@@ -68,7 +69,7 @@ def token(
     from negativa.training.token import Settings, run
 
     settings = Settings(**given)
-    carry_out(run(settings), settings.place, measured, device)
+    carry_out(run(settings), settings, measured, device)
 
 
 def wrong(
@@ -122,7 +123,7 @@ def wrong(
     given |= {"pictures": place / "pictures", "folder": place}
     learn = Settings(**given)
     settings = article.Settings(learn, words or "", None if scales is None else _scales(scales), each, rank)
-    carry_out(article.run(settings), place, measured, device)
+    carry_out(article.run(settings), learn, measured, device)
 
 
 def known(given: dict[str, Any]) -> dict[str, Any]:
@@ -140,19 +141,19 @@ def _scales(text: str) -> tuple[float, float]:
         raise InputError(f"scales: {text!r} was given; allowed: LOWEST:HIGHEST, as in 7:20") from error
 
 
-def carry_out(events: Iterator[Event], folder: Path, pictures: int, device: str | None) -> None:
+def carry_out(events: Iterator[Event], settings: Settings | Negative, pictures: int, device: str | None) -> None:
     """Learn, compare, and tell of both; whatever ends it, a later run goes on from there."""
     from negativa.experiments.placebo import Compared, check, compare
     from negativa.training.progress import Notice, Trained
     from negativa.training.token import Pictured
 
-    check(pictures)
+    check(pictures, settings.out, settings.place, settings.overwrite)
 
     def all_of() -> Iterator[Event | Compared]:
         for event in events:
             yield event
             if isinstance(event, Trained):
-                yield from compare(event, folder / "compared", pictures, device)
+                yield from compare(event, settings.place / "compared", pictures, device)
 
     for event in parts(all_of()):
         match event:

@@ -79,9 +79,8 @@ def run(settings: Settings) -> Iterator[Progress | Baked]:
     attributes = attributes_of(goal.text, settings.model)
     drawn = [studio.complete(one) for one in _compared(settings, prompts, attributes)]
     figures = yield from compare(arms, drawn, attributes)
-    page = settings.out.with_name(f"{settings.out.stem}.md")
-    write("out", page, card(settings.out.stem, figures, len(drawn), told).encode())
-    yield Baked(settings.out, page, tuple(figures))
+    write("out", settings.card, card(settings.card.stem, figures, len(drawn), told).encode())
+    yield Baked(settings.out, settings.card, tuple(figures))
 
 
 def _prompts(settings: Settings) -> Sequence[str]:

@@ -78,11 +78,17 @@ class Settings:
         """The folder of what a later run goes on from."""
         return self.folder or runs.beside(self.out, "-training", self.full)
 
+    @property
+    def card(self) -> Path:
+        """The file of what the comparison finds."""
+        return runs.beside(self.out, ".md", self.full)
+
 
 def check_out(settings: Settings) -> None:
-    """Raise `InputError` or `OutputError` if the result cannot be written there: worth knowing before the work."""
+    """Raise `InputError` or `OutputError` if the result or its card cannot be written: worth knowing before the work."""
     out, endings = settings.out, () if settings.full else (".safetensors",)
     runs.check_out(out, settings.place, settings.overwrite, endings)
+    runs.check_out(settings.card, settings.place, settings.overwrite, (".md",))
     if settings.full and out.exists() and any(not file.name.startswith(UNET) for file in out.iterdir()):
         raise OutputError(f"out: {str(out)!r} holds more than a U-Net, which would be lost; allowed: a new name")
 
