@@ -32,7 +32,7 @@ def held_out() -> tuple[list[Image.Image], list[Truth]]:
 def through(picture: Image.Image) -> Image.Image:
     """A picture after the autoencoder."""
     denoiser = studio().denoiser
-    return denoiser.decode(denoiser.to_latents(to_tensor(np.asarray(picture)[None].copy()))[0])  # type: ignore[attr-defined]
+    return denoiser.decode(denoiser.to_latents(to_tensor(np.asarray(picture)[None].copy())))[0]  # type: ignore[attr-defined]
 
 
 def psnr(first: Image.Image, second: Image.Image) -> float:
