@@ -38,7 +38,7 @@ def bake(
     model: options.Model = None,
     rank: Annotated[int | None, typer.Option(help="Rank of the LoRA, 32 if not given.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of training, 1000 if not given.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="How long it may train, not steps; as long again if taken up.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="How long it may train, instead of steps; anew if taken up.")] = None,
     batch: Annotated[int | None, typer.Option(help="Rows of a step, 16 if not given.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="The highest, 5e-4 if not given (5e-5 with --full); it rises, and falls to 0.")
