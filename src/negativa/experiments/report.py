@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from negativa.experiments.charts import chart
+from negativa.experiments.records import Picture
 from negativa.experiments.statistics import LEVEL, power_note
-from negativa.experiments.store import Picture, Store
+from negativa.experiments.store import Store
 from negativa.experiments.verdicts import Verdict
 from negativa.measures import build
 

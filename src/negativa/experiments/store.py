@@ -12,9 +12,8 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -27,6 +26,7 @@ from negativa.errors import InputError, OutputError
 from negativa.experiments import fairness
 from negativa.experiments.machine import machine
 from negativa.experiments.plan import Plan
+from negativa.experiments.records import Failure, Picture, Run
 from negativa.experiments.scoring import Scores
 from negativa.language import infotext
 from negativa.language.files import whole
@@ -56,35 +56,6 @@ CREATE TABLE IF NOT EXISTS alike (measure TEXT NOT NULL, arm TEXT NOT NULL, seed
 COUNTED: Final = """
 INSERT INTO runs VALUES (?1, ?2, 1, ?3) ON CONFLICT DO UPDATE SET seconds = ?2, pictures = pictures + 1
 """
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A finished picture: its arm, its seed, the SHA-256 of its file (64 hexadecimal digits), its receipt's values."""
-
-    arm: str
-    seed: int
-    hash: str
-    receipt: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an arm has no picture of a seed, or (`seed` None) no score of a measure."""
-
-    arm: str
-    seed: int | None
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """A time that pictures were made: when (UTC, ISO 8601), seconds until the last one was kept, how many, and where."""
-
-    begun: str
-    seconds: float
-    pictures: int
-    machine: str
 
 
 class Store:
