@@ -392,6 +392,16 @@ class TestPlaces:
         with pytest.raises(InputError, match="adapters: they were given with 'exact'"):
             negativa.load("exact", adapters=["x"])
 
+    def test_two_of_one_name_are_refused(self, folder: Path, models: Path, tmp_path: Path) -> None:
+        for place in ("a", "b"):
+            (tmp_path / place).mkdir()
+            shutil.copy(models / "base.safetensors", tmp_path / place)
+        paths = [tmp_path / place / "base.safetensors" for place in ("a", "b")]
+        with pytest.raises(InputError, match=r"adapters: .* were given, which have one name; allowed: names of their own"):
+            negativa.load(str(folder), adapters=paths)
+        named = negativa.load(str(folder), adapters={"one": paths[0], "two": paths[1]})
+        assert {"one", "two"} <= {*named.denoiser.adapters}
+
     @pytest.mark.parametrize(
         ("how", "words"),
         [

@@ -24,7 +24,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from typer.testing import CliRunner, Result
 
-from negativa import InputError, OutputError
+import negativa
+from negativa import InputError, OutputError, Recipe
 from negativa.apps.cli.main import app
 from negativa.denoisers.checkpoints import BUILT_IN
 from negativa.denoisers.embeddings import Embedding, Shelf, convert, merge, read, write
@@ -407,6 +408,26 @@ def test_a_text_is_written_with_tokens(shelf: Shelf, text: str, expected: str, n
 
 def test_an_empty_shelf_leaves_every_text(tmp_path: Path) -> None:
     assert Shelf(tmp_path).written("bad, <wrong>") == ("bad, <wrong>", ()) and Shelf().names() == ()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_two_files_of_one_token_are_two_negatives(folder: Path, tmp_path: Path, own: bool) -> None:
+    for seed, name in enumerate(("first", "second")):
+        vectors = 3 * torch.randn(1, 32, generator=torch.Generator().manual_seed(seed))
+        save_file({"<wrong>": vectors}, tmp_path / f"{name}.safetensors")
+    hashes = {path.stem: read(path).hash for path in tmp_path.glob("*.safetensors")}
+    base = Recipe("a house", seed=3, steps=2, embeddings=tmp_path if own else ())
+
+    def drawn(*names: str) -> list[negativa.Result]:
+        studio = negativa.load(str(folder), embeddings=None if own else tmp_path)
+        return [studio.generate(base.replace(negative=name)) for name in names]
+
+    first, second, both = drawn("first", "second", "first, second")
+    other, _ = drawn("second", "first")
+    assert torch.equal(second.latents, other.latents) and not torch.equal(first.latents, second.latents)
+    assert first.receipt.embeddings == {"wrong": hashes["first"]}
+    assert second.receipt.embeddings == {"wrong": hashes["second"]}
+    assert both.receipt.embeddings == hashes
 
 
 # ---- in the text encoder

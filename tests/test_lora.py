@@ -324,6 +324,19 @@ class TestWrittenAnew:
         recipe = BASE.replace(negative="<wrong>", embeddings=(tmp_path / "wrong.safetensors",) if own else ())
         self.check(negativa.load(str(folder), **loading), recipe, folder, lambda: write(1), **loading)
 
+    def test_a_walk_ends_with_what_it_began_with(self, folder: Path, tmp_path: Path) -> None:
+        first, second = (lora_files.of(tiny_pipeline("epsilon"), ["unet"], seed=seed) for seed in range(2))
+        path, studio = lora_files.write(tmp_path / "a.safetensors", first), negativa.load(str(folder))
+        recipe = BASE.replace(loras=path)
+        before, drawing = studio.generate(recipe), studio.stream([recipe])
+        next(drawing)
+        lora_files.write(path, second)
+        studio.complete(recipe.replace(seed=1))  # as another thread, or a later recipe, does meanwhile
+        (made,) = (event for event in drawing if isinstance(event, negativa.Result))
+        assert torch.equal(made.latents, before.latents) and made.receipt.loras == before.receipt.loras
+        after = studio.generate(recipe)
+        assert (after.latents - before.latents).abs().max() > 0.01 and after.receipt.loras != before.receipt.loras
+
     def test_another_model(self, folder: Path, tmp_path: Path) -> None:
         weaker = Path(shutil.copytree(folder, tmp_path / "weaker"))
         (file,) = (weaker / "unet").glob("*.safetensors")

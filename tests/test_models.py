@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 import negativa
@@ -35,17 +35,66 @@ def test_a_single_file_draws_what_its_folder_draws(folder: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("marks", [("v_pred",), ("v_pred", "ztsnr")])
-def test_a_single_file_is_read_as_its_marks_say(copy: Path, tmp_path: Path, marks: tuple[str, ...]) -> None:
-    path = tmp_path / "tiny.safetensors"
+@pytest.mark.parametrize("left_out", [(), ("prediction_type", "rescale_betas_zero_snr", "steps_offset")])
+def test_a_single_file_is_read_as_its_marks_say(
+    copy: Path, tmp_path: Path, marks: tuple[str, ...], left_out: tuple[str, ...]
+) -> None:
+    path, config = tmp_path / "tiny.safetensors", copy / "scheduler" / "scheduler_config.json"
     write_single_file(StableDiffusionPipeline.from_pretrained(copy), path)
     save_file(load_file(path) | {mark: torch.zeros(0) for mark in marks}, path)
+    given = json.loads(config.read_text())
+    config.write_text(json.dumps({field: value for field, value in given.items() if field not in left_out}))  # as published
     single = negativa.load(str(path), config=str(copy)).generate(RECIPE).latents
-    config = copy / "scheduler" / "scheduler_config.json"
     before = negativa.load(str(copy)).generate(RECIPE).latents
     said = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": "ztsnr" in marks}
     config.write_text(json.dumps(json.loads(config.read_text()) | said))
     torch.testing.assert_close(single, negativa.load(str(copy)).generate(RECIPE).latents, rtol=0, atol=1e-4)
     assert (single - before).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("left_out", ["clip_sample", "steps_offset"])
+def test_what_a_schedule_leaves_out_is_as_in_diffusers_pipeline(copy: Path, left_out: str) -> None:
+    config = copy / "scheduler" / "scheduler_config.json"
+    given = json.loads(config.read_text())
+    config.write_text(json.dumps({field: value for field, value in given.items() if field != left_out}))
+    pipeline = StableDiffusionPipeline.from_pretrained(copy)
+    pipeline.set_progress_bar_config(disable=True)
+    theirs = pipeline(
+        RECIPE.prompt,
+        negative_prompt="mustache",
+        num_inference_steps=3,
+        guidance_scale=7.5,
+        generator=torch.Generator().manual_seed(0),
+        output_type="latent",
+    ).images[0]
+    ours = negativa.load(str(copy)).generate(RECIPE.replace(sampler="ddim", scale=7.5)).latents
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-5 * float(theirs.std()))
+
+
+def test_a_single_file_on_a_schedule_we_do_not_have_is_refused(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cosxl.safetensors"
+    write_single_file(StableDiffusionPipeline.from_pretrained(folder), path)
+    save_file(load_file(path) | {"edm_vpred.sigma_max": torch.tensor(120.0)}, path)
+    with pytest.raises(ModelError, match=r"'edm_vpred.sigma_max' says that it was trained on EDM's schedule; allowed: Stable"):
+        negativa.load(str(path), config=str(folder))
+
+
+@pytest.mark.parametrize(
+    "told", [{"time_cond_proj_dim": 8}, {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 8}]
+)
+def test_a_network_that_must_be_told_more_is_refused(copy: Path, told: dict) -> None:
+    unet = UNet2DConditionModel.from_pretrained(copy / "unet")
+    UNet2DConditionModel.from_config({**unet.config, **told}).save_pretrained(copy / "unet")
+    with pytest.raises(ModelError, match="are not those of text-to-image Stable Diffusion"):
+        negativa.load(str(copy))
+
+
+def test_a_text_encoder_that_lacks_weights_is_refused(copy: Path) -> None:
+    (file,) = (copy / "text_encoder").glob("*.safetensors")
+    weights = load_file(file)
+    save_file({name: value for name, value in weights.items() if "fc1" not in name}, file, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"its text_encoder lacks \d+ weights, the first '.*fc1"):
+        negativa.load(str(copy))
 
 
 def test_a_hub_id_is_read_from_the_hubs_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -11,7 +12,8 @@ from diffusers import StableDiffusionPipeline
 import negativa
 from negativa.plain.samplers import SAMPLERS
 from negativa.sampling import noise
-from negativa.sampling.steps import scheduler_class
+from negativa.sampling.steps import levels, scheduler_class
+from tests.conftest import schedule
 
 TOLERANCE = 2e-5  # of the latents' deviation, which is about 1 in a trained model; an untrained one's may be 18
 
@@ -83,3 +85,17 @@ def test_other_scales_equal_the_pipelines(pair, scale: float) -> None:
     studio, pipeline = pair
     recipe = negativa.Recipe("a house in the snow", "lawn", seed=1, steps=5, scale=scale, sampler="ddim")
     same(studio.generate(recipe).latents, expected(pipeline, recipe))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_begins_without_signal_where_the_schedule_does(sampler: str) -> None:
+    given = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "_use_default_values": []}
+    config = {**schedule("v_prediction").config, **given}
+    found = levels(sampler, config, 10)
+    assert found[0].alpha <= 2**-12 + 1e-6  # the least that diffusers leaves where none at all would be infinite noise
+    if sampler == "heun":  # Lin et al. 2024, algorithm 1, written out
+        root = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2) ** 0.5
+        root = (root - root[-1]) * root[0] / (root[0] - root[-1])
+        assert [one.alpha for one in found[::2]][1:] == pytest.approx(
+            root[[899, 799, 699, 599, 499, 399, 299, 199, 99]], rel=1e-3
+        )

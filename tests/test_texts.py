@@ -15,6 +15,7 @@ from torch import Tensor
 
 import negativa
 from negativa import InputError, Negative, Recipe, Studio
+from negativa.denoisers.emphasis import weighed
 from negativa.denoisers.exact import Exact
 from negativa.exact import COMPASS
 from negativa.language import infotext
@@ -256,3 +257,14 @@ class TestEmbeddings:
             negativa.load(str(folder), embeddings=tmp_path).generate(BASE.replace(negative="wide"))
         with pytest.raises(InputError, match="embeddings: they were given with 'exact'"):
             negativa.load("exact", embeddings=tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_mean_of_rounding_is_not_restored(dtype: torch.dtype) -> None:
+    z = torch.nn.functional.layer_norm(torch.randn(77, 192, generator=torch.Generator().manual_seed(0)), (192,))
+    weights = [1.0, 1.0, 1.4]
+    exact, half = (weighed(one, weights, "original", lambda: z) for one in (z, z.to(dtype)))
+    torch.testing.assert_close(half.float(), exact, rtol=2e-2, atol=2e-2)
+    shifted = z + 0.01  # a mean of its own is restored, in half precision too
+    exact, half = (weighed(one, weights, "original", lambda: z) for one in (shifted, shifted.to(dtype)))
+    assert float(half.float().mean()) == pytest.approx(float(shifted.mean()), rel=0.05)

@@ -50,6 +50,8 @@ MARKS: Final[dict[str, dict[str, Any]]] = {
     "v_pred": {"prediction_type": "v_prediction"},
     "ztsnr": {"rescale_betas_zero_snr": True},
 }
+#: How the keys of a single file begin that say it predicts velocity on the schedule of Karras et al. 2022, as CosXL does.
+EDM: Final = "edm_vpred."
 #: What diffusers puts in the place of a negative prompt that is not given, by `force_zeros_for_empty_prompt`.
 NOTHING: Final[dict[bool | None, NothingKind]] = {True: "zeros", False: "empty"}
 
@@ -126,10 +128,7 @@ def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -
     for part in networks:
         _refuse_pickle(name, folder / part)
     try:
-        parts = {
-            part: kind.from_pretrained(folder, subfolder=part, torch_dtype=dtype, use_safetensors=True).to(device)
-            for part, kind in networks.items()
-        }
+        parts = {part: _network(kind, folder, part, dtype).to(device) for part, kind in networks.items()}
         for part, kind in tokenizers.items():
             if not any((folder / part / file).is_file() for file in ("tokenizer.json", "vocab.json")):
                 raise FileNotFoundError(f"its {part} has no vocabulary")  # transformers would make an empty one
@@ -140,6 +139,16 @@ def _folder(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -
     except Exception as error:  # a damaged file comes out of four libraries, one of which raises bare Exception
         raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}") from error
     return _assembled(name, _hash(folder / family.denoising / WEIGHTS), family, parts, scheduler, index)
+
+
+def _network(kind: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
+    """A part with all of its weights. Raises `ValueError` if the file lacks some, which transformers would draw by lot."""
+    found, said = kind.from_pretrained(
+        folder, subfolder=part, torch_dtype=dtype, use_safetensors=True, output_loading_info=True
+    )
+    if missing := sorted(said["missing_keys"]):
+        raise ValueError(f"its {part} lacks {len(missing)} weights, the first {missing[0]!r}")
+    return found
 
 
 def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype, config: str | None) -> LatentDiffusion:
@@ -156,6 +165,8 @@ def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype
             raise ValueError(f"it is a single file of {StableDiffusion3.family}; allowed: a diffusers folder of it")
         if refiner:
             raise ValueError(f"it is the refiner of Stable Diffusion XL; allowed: {ALLOWED}")
+        if edm := [key for key in keys if key.startswith(EDM)]:
+            raise ValueError(f"its {edm[0]!r} says that it was trained on EDM's schedule; allowed: {ALLOWED}")
         family = StableDiffusionXL if base else StableDiffusion
         unwanted = {"safety_checker": None, "feature_extractor": None} if family is StableDiffusion else {}
         kind = getattr(diffusers, family.pipeline)
@@ -163,10 +174,8 @@ def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype
     except Exception as error:  # as above
         raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}") from error
     parts = {part: getattr(pipeline, part) for part in (*family.networks, *family.tokenizers)}
-    scheduler = dict(pipeline.scheduler.config)
-    for key in MARKS.keys() & keys:
-        scheduler |= MARKS[key]
-    return _assembled(name, _hash(path), family, parts, scheduler, pipeline.config)
+    marked = {field: value for key in MARKS.keys() & keys for field, value in MARKS[key].items()}
+    return _assembled(name, _hash(path), family, parts, _told(pipeline.scheduler.config, marked), pipeline.config)
 
 
 def _assembled(
@@ -180,6 +189,8 @@ def _assembled(
     """The parts as one model. Raises `ModelError` if they do not fit together, as those of an inpainting model."""
     if not family.fits(parts):
         raise ModelError(f"model: the parts of {name!r} are not those of text-to-image {family.family}")
+    if family is StableDiffusion:
+        scheduler = _told(scheduler, {"steps_offset": 1})  # as its pipeline in diffusers, whatever the file says
     return family(
         name=name,
         hash=digest,
@@ -188,6 +199,12 @@ def _assembled(
         scheduler=scheduler,
         **parts,
     )
+
+
+def _told(scheduler: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A scheduler's configuration with other settings, which are none of its defaults: diffusers passes over those."""
+    defaults = [field for field in scheduler.get("_use_default_values", ()) if field not in settings]
+    return {**scheduler, **settings, "_use_default_values": defaults}
 
 
 def _index(name: str, folder: Path) -> dict[str, Any]:

@@ -32,5 +32,6 @@ def weighed(z: Tensor, weights: Sequence[float], emphasis: Emphasis, empty: Call
         return e + w * (z - e)
     weighted = w * z
     before, after = z.float().mean(), weighted.float().mean()
-    restored = emphasis == "original" and min(before.abs(), after.abs()) > ROUNDING * weighted.float().abs().mean()
+    rounding = max(ROUNDING, 4 * torch.finfo(z.dtype).eps / z.numel() ** 0.5)  # the sum's, or half precision's
+    restored = emphasis == "original" and min(before.abs(), after.abs()) > rounding * weighted.float().abs().mean()
     return weighted * (before / after).to(z.dtype) if restored else weighted

@@ -54,7 +54,9 @@ class Reading(ABC):
     def learned(self, words: Words) -> dict[str, str]:
         shelf = self._shelf_of(words)
         found = [one for chunk in words.stretches for text, _ in chunk for one in shelf.written(text)[1]]
-        return {one.bare: one.hash for one in found}
+        hashes = {(one.bare, one.hash) for one in found}
+        several = {name for name, _ in hashes if sum(name == other for other, _ in hashes) > 1}
+        return {one.path.stem if one.bare in several else one.bare: one.hash for one in found}
 
     def unread(self, words: Words) -> str:
         return self._texts.unread(self._written(words))

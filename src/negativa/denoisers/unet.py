@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -20,6 +20,9 @@ from negativa.denoisers.patches.plain import Plain
 from negativa.denoisers.patches.seeing import Picture, Read, Told
 from negativa.plain.conditions import Condition, Shown
 from negativa.plain.passes import Pass
+
+#: What a U-Net of another kind is told beside its latents, as those of unCLIP, of Kandinsky and of distilled guidance.
+UNTOLD: Final = ("class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
 
 
 @dataclass(kw_only=True)
@@ -37,6 +40,7 @@ class UNetDiffusion(LatentDiffusion):
             unet.in_channels == unet.out_channels == vae.latent_channels
             and unet.cross_attention_dim == sum(parts[name].config.hidden_size for name in parts if "text_encoder" in name)
             and isinstance(unet.sample_size, int)
+            and not any(unet.get(told) for told in UNTOLD)
             and vae.latents_mean is None  # else its latents are scaled otherwise
         )
 

@@ -33,7 +33,7 @@ SAMPLERS: Final[dict[str, Sampler]] = {
     "euler_a": Sampler("EulerAncestralDiscreteScheduler", "Euler a", {}, clean=False),
     "euler": Sampler("EulerDiscreteScheduler", "Euler", PLAIN, flow="FlowMatchEulerDiscreteScheduler"),
     "heun": Sampler("HeunDiscreteScheduler", "Heun", PLAIN, evaluations=2, flow="FlowMatchHeunDiscreteScheduler"),
-    "ddim": Sampler("DDIMScheduler", "DDIM", {}),
+    "ddim": Sampler("DDIMScheduler", "DDIM", {"clip_sample": False}),  # which is for pixels
     "dpmpp_2m": Sampler("DPMSolverMultistepScheduler", "DPM++ 2M", {**PLAIN, **TWO_M}, flow="DPMSolverMultistepScheduler"),
     "dpmpp_2m_karras": Sampler("DPMSolverMultistepScheduler", "DPM++ 2M Karras", {"use_karras_sigmas": True, **TWO_M}),
     "dpmpp_sde": Sampler("DPMSolverSDEScheduler", "DPM++ SDE", PLAIN, evaluations=2, clean=False),

@@ -45,15 +45,15 @@ class Networks:
             )
         return predicted
 
-    def check(self, recipe: Recipe) -> None:
-        """Raise `InputError` for a pass, image or LoRA that the main network, or the weaker one's, cannot run or read.
-
-        What was read of files that were written anew since is read again.
-        """
+    def refresh(self) -> None:
+        """Forget what was read of files that were written anew since; not while something is drawn with it."""
         for name in [name for name in self._others if stamp(name) != self._stamps[name]]:
             del self._others[name]
         for one in (self._main, *self._others.values()):
             one.refresh()
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise `InputError` for a pass, image or LoRA that the main network, or the weaker one's, cannot run or read."""
         asked = asked_of(recipe, schedule_of(recipe, self._main))
         if WEAKER in asked and recipe.weaker is None:
             raise InputError(f"weaker: none was given; the rule {recipe.rule!r} needs a model to move away from")

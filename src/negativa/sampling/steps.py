@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 NATIVE: Final[dict[str, Space]] = {"epsilon": "noise", "v_prediction": "velocity", "sample": "x0"}
 
 
+#: The field that says a schedule is to end in no signal at all (Lin et al. 2024, arXiv 2305.08891).
+ZERO_SNR: Final = "rescale_betas_zero_snr"
+
+
 class Level(NamedTuple):
     """What a `Moment` says of noise."""
 
@@ -124,6 +128,8 @@ def _made(name: str, config: Mapping[str, Any], steps: int, **settings: Any) -> 
     import numpy as np
 
     kind, own = scheduler_of(name, config)
+    if config.get(ZERO_SNR) and ZERO_SNR not in _parameters(kind.__init__):
+        own["trained_betas"] = _betas_to_zero(config)
     scheduler = kind.from_config({name: value for name, value in config.items() if name != EVENLY}, **own, **settings)
     if config.get(EVENLY) and "sigmas" in _parameters(kind.set_timesteps):
         scheduler.set_timesteps(sigmas=1 - np.arange(steps) / steps)
@@ -134,6 +140,12 @@ def _made(name: str, config: Mapping[str, Any], steps: int, **settings: Any) -> 
     if is_flow(config):
         scheduler.set_begin_index(0)  # a timestep cut to a whole number may stand there twice
     return scheduler
+
+
+def _betas_to_zero(config: Mapping[str, Any]) -> list[float]:
+    """The betas of a schedule that ends in no signal, for the schedulers of diffusers that cannot rescale them."""
+    kept = scheduler_class("EulerDiscreteScheduler").from_config(config).alphas_cumprod.double()
+    return [1 - float(after / before) for before, after in zip([1.0, *kept], kept, strict=False)]
 
 
 @lru_cache(maxsize=64)

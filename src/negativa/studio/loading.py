@@ -71,7 +71,7 @@ def load(
     if reproducible and place.type == "cpu":
         torch.set_num_threads(1)
 
-    shelf = None if embeddings is None else Shelf(embeddings)
+    shelf = None if embeddings is None else Shelf(embeddings, apart=True)
 
     def opening(name: str | Mixture) -> Denoiser:
         with quiet():

@@ -46,6 +46,7 @@ class Studio:
         self._networks = Networks(denoiser, opening)
         self.engine = Engine(self._networks.predict, FixedRows if reproducible else RowBudget, merge)
         self._finishing = Finishing(denoiser, self._networks, reproducible)
+        self._under_way = 0  # walks
         self._check_steps = cache(lambda name, steps, *size: check_steps(name, denoiser.schedule(*size), steps))
 
     @property
@@ -76,18 +77,25 @@ class Studio:
         def walks() -> Iterator[tuple[int, Walk]]:
             for index, recipe in enumerate(complete):
                 kept[index] = recipe
+                self._count(1)
                 size = recipe.width or 0, recipe.height or 0
                 yield index, walk(recipe, self.denoiser.shape(*size), self.denoiser.schedule(*size), self.room(recipe))
 
-        for stepped in self.engine.run(walks()):
-            for one in stepped:
-                recipe = kept[one.key]
-                yield Stepped(one.key, one.taken, evaluations(recipe.sampler or USUAL, recipe.steps))
-            ended = [Ended(kept.pop(one.key), one, one.latents) for one in stepped if one.latents is not None]
-            for call in self._finishing.calls(ended):
-                with self.engine.alone:
-                    made = self._finishing.results(call)
-                yield from made
+        try:
+            for stepped in self.engine.run(walks()):
+                for one in stepped:
+                    recipe = kept[one.key]
+                    yield Stepped(one.key, one.taken, evaluations(recipe.sampler or USUAL, recipe.steps))
+                ended = [Ended(kept[one.key], one, one.latents) for one in stepped if one.latents is not None]
+                for call in self._finishing.calls(ended):
+                    with self.engine.alone:
+                        made = self._finishing.results(call)
+                    for result in made:
+                        del kept[result.index]
+                    self._count(-len(made))
+                    yield from made
+        finally:
+            self._count(-len(kept))
 
     def complete(self, recipe: Recipe) -> Recipe:
         """The recipe with this model's name, scales, nothing, sampler and size where it leaves them open.
@@ -105,6 +113,8 @@ class Studio:
         recipe = recipe.replace(**{name: value for name, value in own.items() if getattr(recipe, name) is None})
         self._check_steps(recipe.sampler or USUAL, recipe.steps, recipe.width, recipe.height)
         with self.engine.alone:
+            if not self._under_way:
+                self._networks.refresh()
             self._networks.check(recipe)
         for field in ("width", "height"):
             if (value := getattr(recipe, field)) % multiple:
@@ -112,6 +122,11 @@ class Studio:
             if value > mine.largest:
                 raise InputError(f"{field}: {value} was given; allowed with {mine.name!r}: at most {mine.largest}")
         return recipe
+
+    def _count(self, walks: int) -> None:
+        """More walks are under way, or fewer; what they read of files stays as it is until the last has ended."""
+        with self.engine.alone:
+            self._under_way += walks
 
     def _sampler(self, recipe: Recipe) -> str:
         """What samples a recipe that leaves it open: the usual one, or the first of its rule's that runs on this model.

@@ -49,8 +49,12 @@ class Adapters(Mapping[str, Any]):
         self._sources: dict[str, Path | Checkpoint] = {}
         several = [given] if isinstance(given, str | os.PathLike) else given
         named = several.items() if isinstance(several, Mapping) else [(None, path) for path in several]
+        files: dict[str, Path] = {}
         for name, path in named:
             checkpoint = read(path)
+            if name is None and files.setdefault(checkpoint.path.stem, checkpoint.path) != checkpoint.path:
+                both = f"{str(files[checkpoint.path.stem])!r} and {str(checkpoint.path)!r}"
+                raise InputError(f"adapters: {both} were given, which have one name; allowed: names of their own")
             self._sources[name or checkpoint.path.stem] = checkpoint
             if name is None:
                 self._sources.setdefault("base" if checkpoint.kind == "timed" else checkpoint.kind, checkpoint)
