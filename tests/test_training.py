@@ -23,7 +23,8 @@ from negativa import InputError, OutputError
 from negativa.denoisers.checkpoints import BUILT_IN
 from negativa.terrarium import ATTRIBUTES, paint
 from negativa.terrarium.reader import to_tensor
-from negativa.training import clip, data, diffusion, earlier, reader, tokenizer, vae
+from negativa.training import adapter, clip, data, diffusion, earlier, reader, tokenizer, vae
+from negativa.training.denoising import denoising
 from negativa.training.examples import Examples
 from negativa.training.loop import train
 from negativa.training.terrarium import Settings, run
@@ -76,6 +77,7 @@ def test_the_whole_recipe_in_a_few_steps(tmp_path: Path) -> None:
         "clip": 2,
         "diffusion": 3,
         "base": 2,
+        "plus imitating": 2,
         "plus": 2,
         "tokens neon": 2,
         "tokens wrong": 2,
@@ -254,6 +256,40 @@ def test_transformers_reads_clip(recipe_folder: Path) -> None:
     given = words(["a hat"], padding="max_length", return_tensors="pt").input_ids
     with torch.no_grad():
         assert torch.equal(clip.text_model(given).last_hidden_state, text(given).last_hidden_state)
+
+
+def test_plus_learns_to_say_what_base_says_and_nothing_else_learns() -> None:
+    weights = BUILT_IN["terrarium"]
+    unet = UNet2DConditionModel.from_pretrained(weights / "unet", torch_dtype=torch.float32)
+    vision = clip.vision(CLIPModel.from_pretrained(weights / "clip", torch_dtype=torch.float32))
+    base = load_file(weights / "ip_adapter" / "base.safetensors")
+    adapter.attach(unet, "base", clip.WIDTH, base)
+    said = adapter.projection(unet)
+    torch.manual_seed(0)
+    adapter.attach(unet, "plus", clip.WIDTH, {name: value for name, value in base.items() if name.startswith("ip_adapter.")})
+    plus = adapter.projection(unet)
+    pictures = np.stack([np.asarray(paint(np.random.default_rng(i))[0]) for i in range(16)])
+    optimiser, losses = torch.optim.AdamW(plus.parameters(), 1e-3), []
+    for _ in range(12):
+        optimiser.zero_grad()
+        loss = adapter.imitation(plus, said, vision, pictures, np.random.default_rng(0))
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.7 * losses[0]
+    assert all(weight.grad is None for module in (vision, said) for weight in module.parameters())
+    for name, value in adapter.checkpoint(unet).items():
+        if name.startswith("ip_adapter."):
+            assert torch.equal(value, base[name].float())
+
+
+def test_noisier_timesteps_are_like_the_largest_of_several() -> None:
+    latents, signal = torch.zeros(1, 1, 1, 1), torch.linspace(0.99, 0.01, 1000)
+    rows, rng = np.zeros(4000, int), np.random.default_rng(0)
+    even, noisier = (denoising(latents, signal, rng, rows, noisier=most).timesteps.float() / 1000 for most in (1, 2))
+    for share in (0.2, 0.5, 0.9):  # of even ones, this share is below it; of the largest of two, its square
+        assert float((even < share).float().mean()) == pytest.approx(share, abs=0.01)
+        assert float((noisier < share).float().mean()) == pytest.approx(share**2, abs=0.01)
 
 
 def test_what_is_rare_is_shown_more_often_and_named_then() -> None:

@@ -34,14 +34,17 @@ def denoising(
     rows: np.ndarray | None = None,
     count: int = BATCH,
     velocity: bool = False,
+    noisier: float = 1.0,
 ) -> Denoising:
     """Latents with noise: those numbered `rows`, or `count` of them by chance if None.
 
-    Timesteps are spread evenly over them, which makes the gradient less noisy. `signal` is the schedule's cumulative alpha at
-    every training timestep. The target is the noise, or the `velocity` (Salimans and Ho 2022, arXiv 2202.00512, section 4).
+    Timesteps are spread evenly over them, which makes the gradient less noisy; with `noisier` n, each is like the largest of n
+    even ones. `signal` is the schedule's cumulative alpha at every training timestep. The target is the noise, or the
+    `velocity` (Salimans and Ho 2022, arXiv 2202.00512, section 4).
     """
     rows = rng.integers(len(latents), size=count) if rows is None else rows
-    steps = ((np.arange(len(rows)) + rng.random(len(rows))) / len(rows) * len(signal)).astype(np.int64)
+    spread = (np.arange(len(rows)) + rng.random(len(rows))) / len(rows)
+    steps = (spread ** (1 / noisier) * len(signal)).astype(np.int64)
     timesteps = torch.from_numpy(steps).to(latents.device)
     clean = latents[torch.from_numpy(rows).to(latents.device)]
     noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(latents.device)

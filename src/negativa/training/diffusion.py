@@ -68,8 +68,10 @@ def means_of(vae: AutoencoderKL, pictures: np.ndarray, device: torch.device, kep
 
 @torch.no_grad()
 def read(text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
-    """What the text encoder makes of captions, (n, 77, width)."""
-    return text_encoder(tokens(tokenizer, texts).to(text_encoder.device)).last_hidden_state
+    """What the text encoder makes of captions, (n, 77, width); what is said several times is read once."""
+    distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    states = text_encoder(tokens(tokenizer, [*distinct]).to(text_encoder.device)).last_hidden_state
+    return states[[distinct[text] for text in texts]]
 
 
 def loss(

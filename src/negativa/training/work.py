@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer, ResNetForImageClassification
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection, ResNetForImageClassification
 
 from negativa.denoisers.embeddings import Embedding
 from negativa.plain.quiet import quiet
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TRANSLATED: Final = 4000  # captions that tell an earlier text encoder's words from the new one's
 RATE, LATER_RATE = 1e-3, 3e-4  # the highest, of the U-Net and the adapters: untrained, and going on from earlier ones
+IMITATING: Final = 0.2  # of the minutes of Plus: saying what the base adapter does, which needs no U-Net
 UNSEEN: Final = 0.1  # share of the pictures that no part learns from; the reader is calibrated on them
 
 
@@ -161,7 +162,8 @@ class Work:
             learner = lessons.learner(name, self.autoencoder, self.unet, self.text, self.words)
             world = {"latents": self.latents, "truths": self.truths, "signal": self.signal}
             goal, steps = partial(lessons.loss, lesson=lesson, **world), self.settings.token_steps
-            yield from self._part(f"tokens {name}", learner, lambda m, rng, _, goal=goal: goal(m, rng=rng), steps, 5e-3)
+            share = 1 / len(lessons.LESSONS)
+            yield from self._part(f"tokens {name}", learner, lambda m, rng, _, goal=goal: goal(m, rng=rng), steps, 5e-3, share)
             self.tokens[name] = learner.embedding(torch.float16)
 
     def write(self) -> None:
@@ -177,9 +179,10 @@ class Work:
         loss: Callable[[Any, np.random.Generator, float], Tensor],
         steps: int,
         learning_rate: float,
+        share: float = 1.0,
     ) -> Iterator[Progress]:
-        part, several, _ = name.partition(" ")
-        minutes = self.minutes[part]
+        """Train a part, or with its name in front a step of it, which has this share of its minutes."""
+        minutes = self.minutes[name.partition(" ")[0]]
         module.to(self.device)
         return train(
             name,
@@ -187,7 +190,7 @@ class Work:
             loss,
             self.settings.folder,
             steps=steps,
-            minutes=minutes and minutes / (len(lessons.LESSONS) if several else 1),
+            minutes=minutes and minutes * share,
             learning_rate=learning_rate,
             seed=self.settings.seed,
         )
@@ -208,14 +211,31 @@ class Work:
         self.text.to(self.device)
 
     def _adapter(self, kind: str) -> Iterator[Progress]:
-        earlier = load_file(self.earlier / "ip_adapter" / f"{kind}.safetensors") if self.earlier else None
-        learned, vision = adapter.attach(self.unet, kind, clip.WIDTH, earlier), clip.vision(self.towers)
+        vision, steps = clip.vision(self.towers), self.settings.adapter_steps
+        begun = load_file(self.earlier / "ip_adapter" / f"{kind}.safetensors") if self.earlier else None
+        if kind == "plus" and begun is None:
+            begun = yield from self._like_base(vision)
+        learned = adapter.attach(self.unet, kind, clip.WIDTH, begun)
         parts = self.latents, self.pictures, self.truths, self.words, self.signal
         goal = partial(adapter.loss, self.unet, self.text, vision, kind, *parts)
-        rate = RATE if earlier is None else LATER_RATE
-        yield from self._part(kind, learned, lambda m, rng, _: goal(rng), self.settings.adapter_steps, rate)
+        rate, share = (RATE, 1.0) if begun is None else (LATER_RATE, 1.0 if self.earlier else 1 - IMITATING)
+        yield from self._part(kind, learned, lambda m, rng, _: goal(rng), steps, rate, share)
         self.adapters[kind] = adapter.checkpoint(self.unet)
         adapter.detach(self.unet)
+
+    def _like_base(self, vision: CLIPVisionModelWithProjection) -> Generator[Progress, None, dict[str, Tensor]]:
+        """A Plus adapter that says what the base one does."""
+        base = self.adapters["base"]
+        adapter.attach(self.unet, "base", clip.WIDTH, base)
+        copied = adapter.projection(self.unet)
+        reading = {name: value for name, value in base.items() if name.startswith("ip_adapter.")}
+        adapter.attach(self.unet, "plus", clip.WIDTH, reading)
+        goal = partial(adapter.imitation, base=copied, vision=vision, pictures=self.pictures)
+        learned, steps = adapter.projection(self.unet), self.settings.adapter_steps
+        yield from self._part("plus imitating", learned, lambda m, rng, _: goal(m, rng=rng), steps, RATE, IMITATING)
+        begun = adapter.checkpoint(self.unet)
+        adapter.detach(self.unet)
+        return begun
 
     @cached_property
     def _lessons(self) -> reader.Lessons:
