@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+import negativa
 from negativa import InputError, Negative, Recipe
 from negativa.apps.cli import texts
 from negativa.apps.cli.main import main
 from negativa.apps.cli.texts import understood
+from negativa.experiments.axes import Axis
+from negativa.experiments.plan import Plan
+from negativa.language import named
 from negativa.language.checks import said_of_texts
 from negativa.language.named import expand, library
 from negativa.notices import said_of
@@ -29,6 +33,21 @@ class TestUnderstood:
         found = understood("a man", ["no hat"], literal=False)
         assert found.negatives == (Negative("no hat"),) and "says no twice" in found.notices[0]
 
+    def test_what_was_given_and_said_is_one_negative(self) -> None:
+        assert understood("a man without a hat", ["hat"], literal=False).negatives == (Negative("hat"),)
+
+    @pytest.mark.parametrize(
+        ("written", "negative"),
+        [
+            ("bad-hands-5:0.8:0:0.5", Negative("bad-hands-5", 0.8, 0.0, 0.5)),
+            ("at 10:30", Negative("at 10:30")),
+            ("hat AND beard:0.5", Negative("hat AND beard:0.5")),  # the clause's own weight, as in a prompt
+            ("hat AND beard:0.5:0:0.5", Negative("hat AND beard", 0.5, 0.0, 0.5)),
+        ],
+    )
+    def test_numbers_after_a_text(self, written: str, negative: Negative) -> None:
+        assert texts.parse_negative(written) == negative
+
     def test_what_was_not_typed_stays_open(self) -> None:
         assert understood(None, None, literal=False).prompt is None
 
@@ -40,15 +59,20 @@ class TestNamed:
         assert expand("@short") == "disfigured, deformed, ugly" and expand("me@home") == "me@home"
 
     def test_weights_and_windows_follow_a_name_that_ends_in_a_number(self, monkeypatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(texts, "OWN", tmp_path / "none.toml")
+        monkeypatch.setattr(named, "own", lambda: tmp_path / "none.toml")
         found = texts.parse_negative("@animagine-xl-3.1:0.8:0:0.5")
         assert found == Negative(expand("@animagine-xl-3.1"), 0.8, 0.0, 0.5)
         assert texts.parse_negative("@animagine-xl-3.1") == Negative(expand("@animagine-xl-3.1"))
 
-    def test_ones_own_come_first(self, tmp_path: Path) -> None:
-        own = tmp_path / "negatives.toml"
-        own.write_text('[short]\ntext = "mine"\n["a b"]\ntext = "hat"\n')
-        assert expand("@short", own) == "mine" and expand("@a b", own) == "hat" and expand("@sd2-universal", own)
+    def test_ones_own_come_first(self, monkeypatch, tmp_path: Path) -> None:
+        (own := tmp_path / "negatives.toml").write_text('[short]\ntext = "mine"\n["a b"]\ntext = "hat"\n')
+        monkeypatch.setattr(named, "own", lambda: own)
+        assert expand("@short") == "mine" and expand("@a b") == "hat" and expand("@sd2-universal")
+
+    def test_axes_and_plans_mean_the_same_by_them(self) -> None:
+        meant = expand("@short")
+        assert Axis.parse("negative=|@short").values == ("", meant)
+        assert Plan("a man", "0-3", negatives=["", "@short"]).negatives == ("", meant)
 
     @pytest.mark.parametrize(
         ("content", "words"),
@@ -60,11 +84,11 @@ class TestNamed:
             ("[x]\ntext = 'a'\nother = 'b'", "allowed: a table"),
         ],
     )
-    def test_files_that_cannot_be_understood(self, tmp_path: Path, content: str, words: str) -> None:
-        own = tmp_path / "negatives.toml"
-        own.write_text(content)
+    def test_files_that_cannot_be_understood(self, monkeypatch, tmp_path: Path, content: str, words: str) -> None:
+        (own := tmp_path / "negatives.toml").write_text(content)
+        monkeypatch.setattr(named, "own", lambda: own)
         with pytest.raises(InputError, match=words):
-            expand("@x", own)
+            expand("@x")
 
     def test_unknown_names(self) -> None:
         with pytest.raises(InputError, match="there is no named negative 'shrot'; did you mean 'short'"):
@@ -97,6 +121,23 @@ class TestSaid:
     def test_a_negative_that_is_the_prompt_is_said(self, studio, rule: str) -> None:
         said = said_of(studio.complete(Recipe("a hat", "a hat", rule=rule)), studio.denoiser)
         assert any("the negative 'a hat' equals the prompt" in one for one in said)
+
+    def test_a_window_without_a_negative_is_said(self, studio) -> None:
+        said = said_of(studio.complete(Recipe("a hat", window=(0, 0.5))), studio.denoiser)
+        assert "window: there is no negative that it could bound; it has no effect" in said
+        bounded = said_of(studio.complete(Recipe("a", "hat", window=(0, 0.5))), studio.denoiser)
+        assert not any("window" in one for one in bounded)
+
+    def test_moving_away_from_the_same_model_is_said(self, folder: Path, studio) -> None:
+        recipe = studio.complete(Recipe("a hat", rule="autoguidance", weaker=str(folder)))
+        assert any("it is this model as it is" in one for one in said_of(recipe, studio.denoiser))
+
+    def test_an_embedding_that_cannot_be_read_is_said_where_a_text_names_it(self, folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "easynegative.pt").write_bytes(b"no embedding")
+        studio = negativa.load(str(folder), embeddings=tmp_path)
+        (said,) = said_of(studio.complete(Recipe("a hat", "EasyNegative, blurry")), studio.denoiser)
+        assert said.startswith("negative: it names an embedding that could not be read: ") and "easynegative.pt" in said
+        assert not said_of(studio.complete(Recipe("a hat", "easynegatives")), studio.denoiser)
 
 
 class TestCommands:

@@ -261,6 +261,19 @@ def test_like_keeps_what_is_not_replaced(folder: Path, tmp_path: Path) -> None:
     assert preset.knobs == made.knobs and "not carried over" not in said
 
 
+def test_like_takes_no_more_over_than_a_rule_and_a_syntax_bear(folder: Path, tmp_path: Path) -> None:
+    made = negativa.Recipe("a (man:1.2)", "hat", seed=5, steps=2, sampler="euler_a", emphasis="original")
+    negativa.save(tmp_path / "r.png", Image.new("RGB", (8, 8)), negativa.Receipt(made, 1, 1, 1.0))
+
+    def like(*words: str) -> tuple[negativa.Recipe, str]:
+        return drawn("--like", "r.png", *words, folder=folder, cwd=tmp_path)
+
+    recipe, said = like("--rule", "cfg_pp")
+    assert recipe.sampler == "ddim" and "notice: not carried over to the rule 'cfg_pp': the sampler euler_a" in said
+    assert like("--syntax", "comfy")[0].emphasis == "comfy"
+    assert like("--syntax", "comfy", "--emphasis", "original")[0].emphasis == "original"
+
+
 def test_like_of_anothers_picture_says_what_it_leaves_and_takes_what_replaces_it(folder: Path, tmp_path: Path) -> None:
     def like(settings: str, *words: str) -> tuple[negativa.Recipe, str]:
         another(tmp_path / "a.png", f"a cat\n{settings}, CFG scale: 7, Size: 8x8")

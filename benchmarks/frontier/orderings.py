@@ -33,7 +33,7 @@ SLD: Final = "Schramowski et al. 2023, arXiv 2211.05105: inappropriate pictures 
 PERP: Final = "Armandpour et al. 2023, arXiv 2304.04968: the prompt suffers less"
 DNG: Final = "Koulischer et al. 2025, arXiv 2410.14398: safer than a constant negative"
 CCFG: Final = "Chang et al. 2024, arXiv 2411.17077: what is wanted suffers less than under the plain difference"
-VSF: Final = "Guo & Du 2026, arXiv 2508.10931, NegGenBench"
+VSF: Final = "Guo & Du 2025, arXiv 2508.10931, NegGenBench"
 WINDOW: Final = "Ban et al. 2024, arXiv 2406.02965: a late start leaves the rest alone"
 ORDERINGS: Final = (
     Ordering("sld", "sld:weak", "removed", SLD),

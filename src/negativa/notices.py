@@ -39,6 +39,8 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
         if not any(one.acts_at(step, recipe.steps) for step in range(recipe.steps)):
             why = "its weight is 0" if one.weight == 0 else _no_step(recipe, one.start, one.stop)
             said.append(f"the image {one.name!r} has no effect: {why}")
+    if recipe.window != (0, 1) and not recipe.negative:
+        said.append("window: there is no negative that it could bound; it has no effect")
     said += [f"the LoRA {file!r} has no effect: its weight is 0" for file, weight in recipe.loras if weight == 0]
     said += [f"embeddings: no text says a word of {file!r}; it has no effect" for file in _unsaid(recipe, denoiser)]
     said += [f"embeddings: there is no embedding file in {folder!r}; it has no effect" for folder in _empty(recipe)]
@@ -53,6 +55,7 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     for field, words in texts_of(recipe):
         if unread := denoiser.unread(words):
             said.append(f"{field}: the text is longer than the model reads; cut: {_shorten(unread)}")
+        said += [f"{field}: it names an embedding that could not be read: {why}" for why in denoiser.unreadable(words)]
         for token in denoiser.unknown(words):
             said.append(f"{field}: the model does not know the token {token!r} and reads it as ordinary pieces")
     texts = [("prompt", recipe.prompt), *(("negative", one.text) for one in recipe.negative)]
@@ -67,7 +70,7 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     elif WEAKER in asked:
         absent = (file for file, weight in recipe.weaker_loras if weight == 0)
         said += [f"weaker: the LoRA {file!r} has weight 0: what is moved away from is this model without it" for file in absent]
-        if set(asked[WEAKER]) <= set(asked[POSITIVE]):
+        if set(asked[WEAKER]) <= set(asked[POSITIVE]) or recipe.weaker == denoiser.name:
             said.append(f"weaker: it is this model as it is; the rule {recipe.rule!r} moves away from nothing worse")
     if not rules.has_scale(recipe):
         said += [f"the rule {recipe.rule!r} has no scale: {what} has no effect" for what in _scaling(recipe)]

@@ -50,6 +50,8 @@ MARKS: Final[dict[str, dict[str, Any]]] = {
     "v_pred": {"prediction_type": "v_prediction"},
     "ztsnr": {"rescale_betas_zero_snr": True},
 }
+#: How the weights of the denoising network begin in a single file.
+NETWORK: Final = "model.diffusion_model."
 #: How the keys of a single file begin that say it predicts velocity on the schedule of Karras et al. 2022, as CosXL does.
 EDM: Final = "edm_vpred."
 #: What diffusers puts in the place of a negative prompt that is not given, by `force_zeros_for_empty_prompt`.
@@ -165,6 +167,8 @@ def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype
             raise ValueError(f"it is a single file of {StableDiffusion3.family}; allowed: a diffusers folder of it")
         if refiner:
             raise ValueError(f"it is the refiner of Stable Diffusion XL; allowed: {ALLOWED}")
+        if not any(key.startswith(NETWORK) for key in keys):
+            raise ValueError(f"it has no weights {NETWORK}...; allowed: {ALLOWED}")
         if edm := [key for key in keys if key.startswith(EDM)]:
             raise ValueError(f"its {edm[0]!r} says that it was trained on EDM's schedule; allowed: {ALLOWED}")
         family = StableDiffusionXL if base else StableDiffusion
@@ -172,7 +176,8 @@ def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype
         kind = getattr(diffusers, family.pipeline)
         pipeline = kind.from_single_file(str(path), config=config, torch_dtype=dtype, **unwanted).to(device)
     except Exception as error:  # as above
-        raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}") from error
+        asked = "" if config else "; without --config FOLDER, a diffusers folder that describes it, the hub is asked"
+        raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}{asked}") from error
     parts = {part: getattr(pipeline, part) for part in (*family.networks, *family.tokenizers)}
     marked = {field: value for key in MARKS.keys() & keys for field, value in MARKS[key].items()}
     return _assembled(name, _hash(path), family, parts, _told(pipeline.scheduler.config, marked), pipeline.config)

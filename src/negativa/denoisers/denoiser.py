@@ -82,6 +82,10 @@ class Denoiser(Protocol):
         """The end of the text that the model's encoder has no room for, "" if it reads all of it."""
         ...
 
+    def unreadable(self, words: Words) -> list[str]:
+        """Why embedding files that a text names could not be read."""
+        ...
+
     def unknown(self, words: Words) -> list[str]:
         """The tokens, written <so>, that the model has no vector for and reads as ordinary pieces."""
         ...

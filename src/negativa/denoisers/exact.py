@@ -136,6 +136,9 @@ class Exact:
     def unread(self, words: Words) -> str:
         return ""
 
+    def unreadable(self, words: Words) -> list[str]:
+        return []
+
     def unknown(self, words: Words) -> list[str]:
         return []
 

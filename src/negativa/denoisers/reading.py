@@ -66,6 +66,11 @@ class Reading(ABC):
         found = dict.fromkeys(token for text in texts for token in TOKEN.findall(text))
         return [token for token in found if len(self.tokenizer.tokenize(token)) > 1]
 
+    def unreadable(self, words: Words) -> list[str]:
+        said = " ".join(text for chunk in words.stretches for text, _ in chunk)
+        files = self._shelf_of(words).unreadable.items()
+        return [why for file, why in files if re.search(rf"(?<![\w-]){re.escape(file.stem)}(?![\w-])", said, re.IGNORECASE)]
+
     def _written(self, words: Words) -> list[list[tuple[str, float]]]:
         """The stretches of a text with the tokens of embeddings in the place of their words; new ones join the encoder.
 

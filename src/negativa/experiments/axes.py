@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from negativa import rules
 from negativa.errors import InputError, nearest
+from negativa.language.named import expand
 from negativa.plain.conditions import Negative
 from negativa.plain.knobs import KNOBS
 from negativa.plain.recipe import Recipe
@@ -168,7 +169,7 @@ def _value(name: str, text: str) -> Any:
         return _number(name, text, int if KNOBS[name].whole else float)
     if not text and name not in (*SEARCHED, "wrappers"):
         raise InputError(f"{name}: an empty value was given; allowed: a name")
-    return text
+    return expand(text) if name == "negative" else text
 
 
 def _number(name: str, text: str, kind: type) -> Any:

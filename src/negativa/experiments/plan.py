@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from negativa.errors import InputError, nearest
 from negativa.experiments import fairness
+from negativa.language.named import expand
 from negativa.plain.knobs import KNOBS, number, text, whole
 from negativa.plain.recipe import Recipe
 from negativa.rules import build
@@ -89,7 +90,7 @@ class Plan:
             "title": text("title", title),
             "claim": text("claim", claim),
             "prompts": _listed("prompts", prompts, text),
-            "negatives": _listed("negatives", negatives, lambda field, value: text(field, value).strip()),
+            "negatives": _listed("negatives", negatives, lambda field, value: expand(text(field, value).strip())),
             "rules": _listed("rules", rules, text),
             "scales": _listed("scales", scales, lambda field, value: None if value is None else number(field, value)),
             "models": _listed("models", models, text),

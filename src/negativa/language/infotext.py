@@ -38,6 +38,8 @@ USED: Final = SETTINGS | {"RNG", "Version"}
 EMPHASES: Final = {"no-norm": "No norm"}  # what stands in such a text where it is not the usual
 LITERAL: Final = "None"  # stands there where brackets are text
 KNOWN: Final = {"Original", LITERAL, *EMPHASES.values()}
+#: Samplers whose name alone means Karras' levels to today's web UI, and what says that these are not.
+KARRAS_BY_NAME, UNIFORM = ("dpmpp_2m", "dpmpp_sde"), "Uniform"
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def write(receipt: Receipt) -> str:
     settings = {
         "Steps": recipe.steps,
         "Sampler": SAMPLERS[recipe.sampler or USUAL].label,
+        "Schedule type": UNIFORM if recipe.sampler in KARRAS_BY_NAME else "",
         "CFG scale": "" if recipe.scale is None else f"{recipe.scale:g}",
         "Distilled CFG Scale": "" if recipe.distilled_scale is None else f"{recipe.distilled_scale:g}",
         "Seed": recipe.seed,

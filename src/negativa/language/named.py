@@ -28,21 +28,28 @@ class Named:
     models: str = ""
 
 
-def expand(written: str, own: Path | None = None) -> str:
+def own() -> Path:
+    """The file of a person's own, which come before the package's."""
+    from typer import get_app_dir
+
+    return Path(get_app_dir("negativa")) / "negatives.toml"
+
+
+def expand(written: str) -> str:
     """The text that is meant: that of a name where `written` is "@" and a name, else as it stands.
 
-    `own` is a person's file, which comes before the package's. Raises `InputError` for an unknown name.
+    Raises `InputError` for an unknown name.
     """
     if not written.startswith(MARK):
         return written
-    known, name = library(own), written.removeprefix(MARK).strip()
+    known, name = library(own()), written.removeprefix(MARK).strip()
     if name not in known:
         raise InputError(f"negative: there is no named negative {name!r}; {nearest(name, known)}")
     return known[name].text
 
 
 def library(own: Path | None = None) -> dict[str, Named]:
-    """The package's named negatives and a person's own. Raises `InputError` if a file cannot be understood."""
+    """The package's named negatives, and those of a person's `own` file. Raises `InputError` if one cannot be understood."""
     return read(OURS) | (read(own) if own else {})
 
 

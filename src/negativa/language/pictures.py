@@ -48,13 +48,21 @@ class Made:
     @property
     def rule(self) -> str:
         """The rule that made it; "cfg" where it does not say."""
-        return str(({} if self.receipt is None else self.receipt["recipe"]).get("rule", "cfg"))
+        return self._said("rule", "cfg")
+
+    @property
+    def syntax(self) -> str:
+        """The syntax of its texts; "a1111" where it does not say."""
+        return self._said("syntax", "a1111")
 
     def changed(self, **changes: Any) -> Recipe:
         """As `recipe`, with changes in the place of fields that need not be usable themselves."""
         if self.receipt is None:
             return self.infotext.recipe(**changes)
         return Recipe.from_dict(self.receipt["recipe"] | changes)
+
+    def _said(self, field: str, usual: str) -> str:
+        return str(({} if self.receipt is None else self.receipt["recipe"]).get(field, usual))
 
 
 def save(path: str | os.PathLike[str], image: Image.Image, receipt: Receipt, overwrite: bool = False) -> None:
@@ -80,8 +88,8 @@ def save(path: str | os.PathLike[str], image: Image.Image, receipt: Receipt, ove
     with output("out", path, overwrite) as file:
         try:
             image.save(file, kind, **options)
-        except ValueError as error:  # Pillow, of a picture that is too large for its format
-            raise OSError(error) from error
+        except ValueError as error:  # Pillow, of a picture, or of what is said of it, that is too large for its format
+            raise OSError(f"{error}; allowed: .png") from error
 
 
 def read(path: str | os.PathLike[str]) -> Made:

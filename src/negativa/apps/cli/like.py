@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from negativa.apps.cli.screen import say
+from negativa.plain.conditions import EMPHASIS
 from negativa.plain.recipe import Recipe
+from negativa.rules import samplers_of
 
 MODEL: Final = ("Model", "Model hash")
 DAMAGED: Final = "notice: what {} says of itself is damaged; its 'parameters' text is read, which holds less"
@@ -31,6 +33,11 @@ def recipe_like(picture: Path, given: Mapping[str, Any], typed: bool) -> Recipe:
     if made.receipt is None and "Seed" not in settings:
         changes = {"seed": secrets.randbelow(2**32)} | changes
     recipe = made.changed(**changes)
+    if "syntax" in given and "emphasis" not in given and recipe.emphasis == EMPHASIS.get(made.syntax):
+        recipe = recipe.replace(emphasis=None)  # as it was the other syntax's own
+    if "rule" in given and recipe.sampler and "sampler" not in given and recipe.sampler not in samplers_of(recipe):
+        say(f"notice: not carried over to the rule {recipe.rule!r}: the sampler {recipe.sampler}")
+        recipe = recipe.replace(sampler=None)  # so that the rule's own is taken
     known = MODEL if "model" in given or settings.get("Model") == "terrarium" else ()
     if made.receipt is None and (unused := [key for key in made.infotext.unused() if key not in known]):
         say(f"notice: not carried over from {picture}: {', '.join(unused)}")

@@ -52,10 +52,9 @@ def models() -> None:
 
 def negatives() -> None:
     """List the named negatives: what each stands for, where it is from, and for which models; use one as -n @NAME."""
-    from negativa.apps.cli.texts import OWN
-    from negativa.language.named import library
+    from negativa.language.named import library, own
 
-    for name, one in library(OWN).items():
+    for name, one in library(own()).items():
         facts = "; ".join(filter(None, (one.source, one.models and f"for {one.models}")))
         _row(f"@{name}", f"{one.text} ({facts})" if facts else one.text)
 

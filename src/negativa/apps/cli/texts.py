@@ -8,23 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import typer
-
 from negativa.errors import InputError
 from negativa.language import named, negation
+from negativa.language.prompting import split_and
 from negativa.plain.conditions import Negative
 
 NUMBER: Final = r"\d*\.?\d+"
+SHARE: Final = r"(?:0?\.\d+|[01](?:\.0*)?)"
 TAIL: Final = rf":(?P<weight>-?{NUMBER})(?::(?P<start>{NUMBER})(?::(?P<stop>{NUMBER}))?)?"
 LORA: Final = re.compile(rf"(?P<file>.+?):(?P<weight>-?{NUMBER})", re.DOTALL)
 WEIGHTED: Final = re.compile(rf"(?P<text>@[^:]+|.*?[^\d.]){TAIL}", re.DOTALL)
+#: With all three numbers, also after a text that ends in a digit ("bad-hands-5:0.8:0:0.5"): no time of day reads like this.
+WHOLE: Final = re.compile(rf"(?P<text>.+?):(?P<weight>-?{NUMBER}):(?P<start>{SHARE}):(?P<stop>{SHARE})", re.DOTALL)
 #: What ends like a weight and a window, well written or not.
 LIKE: Final = r"[+-]?(?:(?=[.,]*\d)[\d.,]+(?:e[+-]?\d+)?|nan|inf(?:inity)?)"
 ENDED: Final = re.compile(rf".*?[^\d.,:\\](?P<tail>(?::{LIKE})+:?)", re.DOTALL | re.IGNORECASE)
 WRITTEN: Final = "TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP"
-
-#: A person's own named negatives.
-OWN: Final = Path(typer.get_app_dir("negativa")) / "negatives.toml"
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def understood(prompt: str | None, negatives: Sequence[str] | None, literal: boo
     if prompt is None or literal:
         return Texts(prompt, given, notices)
     split = negation.split(prompt)
-    found = tuple(map(Negative, split.negatives))
+    found = tuple(one for one in map(Negative, split.negatives) if one not in (given or ()))  # which may have said it too
     said = (*split.notices, *notices)
     return Texts(split.prompt, (*(given or ()), *found) if found else given, said)
 
@@ -55,16 +54,17 @@ def understood(prompt: str | None, negatives: Sequence[str] | None, literal: boo
 def parse_negative(text: str) -> Negative:
     """A negative as written on the command line: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP; @NAME is a named one.
 
-    A text that ends in a digit is taken whole ("at 10:30"). Raises `InputError` for a start without a stop, an end that looks
-    like numbers and is none ("hat:1e3"; "hat\\:1e3" is text), or an unknown name.
+    A text that ends in a digit is taken whole with one number or two ("at 10:30"). Raises `InputError` for a start without a
+    stop, an end that looks like numbers and is none ("hat:1e3"; "hat\\:1e3" is text), or an unknown name.
     """
     check_end("negative", text, WRITTEN)
-    if (found := WEIGHTED.fullmatch(text)) is None:
-        return Negative(named.expand(text, OWN))
+    found = WHOLE.fullmatch(text) or WEIGHTED.fullmatch(text)
+    if found is None or (found["start"] is None and len(split_and(text)) > 1):  # a number after AND weighs its clause alone
+        return Negative(named.expand(text))
     if found["start"] and not found["stop"]:
         raise InputError(f"negative: {text!r} was given; allowed: {WRITTEN}")
     values: dict[str, Any] = {name: float(found[name]) for name in ("weight", "start", "stop") if found[name]}
-    return Negative(named.expand(found["text"], OWN), **values)
+    return Negative(named.expand(found["text"]), **values)
 
 
 def parse_lora(text: str) -> tuple[str, float]:
