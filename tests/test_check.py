@@ -11,7 +11,7 @@ from negativa import InputError, Negative, Recipe
 from negativa.apps.cli import texts
 from negativa.apps.cli.main import main
 from negativa.apps.cli.texts import understood
-from negativa.experiments.axes import Axis
+from negativa.experiments.axes import parse_axis
 from negativa.experiments.plan import Plan
 from negativa.language import named
 from negativa.language.checks import said_of_texts
@@ -71,8 +71,8 @@ class TestNamed:
 
     def test_axes_and_plans_mean_the_same_by_them(self) -> None:
         meant = expand("@short")
-        assert Axis.parse("negative=|@short").values == ("", meant)
-        assert Plan("a man", "0-3", negatives=["", "@short"]).negatives == ("", meant)
+        assert parse_axis("negative=|@short").values == ("", meant)
+        assert Plan("a man", "0:4", negatives=["", "@short"]).negatives == ("", meant)
 
     @pytest.mark.parametrize(
         ("content", "words"),
