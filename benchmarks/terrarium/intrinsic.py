@@ -43,9 +43,9 @@ two. Written by `make intrinsic-negative`: terrarium, the command's own settings
 """
 LEGEND = """\
 *Named*: pictures in which the reader finds what the negative names. *Unwanted*: the same, and for the list of flaws any other
-flaw too. *Obedience*: the attributes that the prompt names
-and the reader finds. *Variety*: the effective number of different pictures (Vendi score). *Time* is that of many pictures side
-by side, in turns that alternate: the median of the turns' ratios."""
+flaw too. *Obedience*: the attributes that the prompt names and the reader finds. *Variety*: the effective number of different
+pictures (Vendi score). *Time* is that of many pictures side by side, in turns that alternate: the median of the turns'
+ratios."""
 BROUGHT = f"""\
 Two passes have more unwanted pictures than none, and that is what the baking is taught; of {SEEDS} pictures, how many have
 what: {{}}."""

@@ -159,6 +159,7 @@ def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype
         raise ModelError(f"model: {name!r} is {why}; allowed: .safetensors")
     import diffusers  # its pipelines are slow to import, and needed here alone
 
+    asked = ""
     try:
         with safe_open(path, "pt") as weights:
             keys = list(weights.keys())
@@ -174,9 +175,9 @@ def _single_file(name: str, path: Path, device: torch.device, dtype: torch.dtype
         family = StableDiffusionXL if base else StableDiffusion
         unwanted = {"safety_checker": None, "feature_extractor": None} if family is StableDiffusion else {}
         kind = getattr(diffusers, family.pipeline)
+        asked = "" if config else "; without --config FOLDER, a diffusers folder that describes it, the hub is asked"
         pipeline = kind.from_single_file(str(path), config=config, torch_dtype=dtype, **unwanted).to(device)
     except Exception as error:  # as above
-        asked = "" if config else "; without --config FOLDER, a diffusers folder that describes it, the hub is asked"
         raise ModelError(f"model: {name!r} could not be read: {_first_line(error)}{asked}") from error
     parts = {part: getattr(pipeline, part) for part in (*family.networks, *family.tokenizers)}
     marked = {field: value for key in MARKS.keys() & keys for field, value in MARKS[key].items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
@@ -54,9 +55,8 @@ class Reading(ABC):
     def learned(self, words: Words) -> dict[str, str]:
         shelf = self._shelf_of(words)
         found = [one for chunk in words.stretches for text, _ in chunk for one in shelf.written(text)[1]]
-        hashes = {(one.bare, one.hash) for one in found}
-        several = {name for name, _ in hashes if sum(name == other for other, _ in hashes) > 1}
-        return {one.path.stem if one.bare in several else one.bare: one.hash for one in found}
+        named = Counter(name for name, _ in {(one.bare, one.hash) for one in found})
+        return {one.bare if named[one.bare] == 1 else one.path.stem: one.hash for one in found}
 
     def unread(self, words: Words) -> str:
         return self._texts.unread(self._written(words))
@@ -67,9 +67,8 @@ class Reading(ABC):
         return [token for token in found if len(self.tokenizer.tokenize(token)) > 1]
 
     def unreadable(self, words: Words) -> list[str]:
-        said = " ".join(text for chunk in words.stretches for text, _ in chunk)
-        files = self._shelf_of(words).unreadable.items()
-        return [why for file, why in files if re.search(rf"(?<![\w-]){re.escape(file.stem)}(?![\w-])", said, re.IGNORECASE)]
+        shelf = self._shelf_of(words)
+        return [*dict.fromkeys(why for chunk in words.stretches for text, _ in chunk for why in shelf.missing(text))]
 
     def _written(self, words: Words) -> list[list[tuple[str, float]]]:
         """The stretches of a text with the tokens of embeddings in the place of their words; new ones join the encoder.

@@ -213,18 +213,19 @@ class Work:
     def _adapter(self, kind: str) -> Iterator[Progress]:
         vision, steps = clip.vision(self.towers), self.settings.adapter_steps
         begun = load_file(self.earlier / "ip_adapter" / f"{kind}.safetensors") if self.earlier else None
+        share = 1.0
         if kind == "plus" and begun is None:
-            begun = yield from self._like_base(vision)
+            begun, share = (yield from self._like_base(vision)), 1 - IMITATING
         learned = adapter.attach(self.unet, kind, clip.WIDTH, begun)
         parts = self.latents, self.pictures, self.truths, self.words, self.signal
         goal = partial(adapter.loss, self.unet, self.text, vision, kind, *parts)
-        rate, share = (RATE, 1.0) if begun is None else (LATER_RATE, 1.0 if self.earlier else 1 - IMITATING)
+        rate = RATE if begun is None else LATER_RATE
         yield from self._part(kind, learned, lambda m, rng, _: goal(rng), steps, rate, share)
         self.adapters[kind] = adapter.checkpoint(self.unet)
         adapter.detach(self.unet)
 
     def _like_base(self, vision: CLIPVisionModelWithProjection) -> Generator[Progress, None, dict[str, Tensor]]:
-        """A Plus adapter that says what the base one does."""
+        """A Plus adapter that says what the base one does: a better beginning than none, for little work."""
         base = self.adapters["base"]
         adapter.attach(self.unet, "base", clip.WIDTH, base)
         copied = adapter.projection(self.unet)

@@ -79,10 +79,14 @@ class Shelf:
         written = self._mention.sub(tokens, text)
         return written, tuple(found.values())
 
+    def missing(self, text: str) -> list[str]:
+        """Why files whose names are words of a text could not be read."""
+        return [why for file, why in self.unreadable.items() if re.search(_whole(re.escape(file.stem)), text, re.I)]
+
     def _pattern(self, word: str) -> str:
         embedding, spelled = self._words[word], re.escape(word)
         inside = embedding.name.startswith("<") and word not in (_stem(embedding).lower(), _file(embedding).lower())
-        return f"<{spelled}>" if inside else rf"<{spelled}>|(?<![\w<-]){spelled}(?![\w>-])"
+        return f"<{spelled}>" if inside else rf"<{spelled}>|{_whole(spelled)}"
 
     def _gather(self, folder: Path) -> None:
         """Read what a folder holds; a picture that shows what the embedding beside it does is none itself."""
@@ -101,6 +105,11 @@ class Shelf:
             self.embeddings.append(embedding)
             if embedding.layout == "diffusers pair":
                 seconds.add(second(path))
+
+
+def _whole(pattern: str) -> str:
+    """A pattern for it as a whole word, out of angle brackets."""
+    return rf"(?<![\w<-]){pattern}(?![\w>-])"
 
 
 def _name(embedding: Embedding) -> str:
