@@ -208,6 +208,17 @@ def test_a_measure_over_pairs_compares_with_the_same_seed_without_a_negative() -
     assert untouched is not None and untouched.value == 0 and untouched.p == 1
 
 
+def test_equal_pictures_keep_equally_much_whatever_their_arms_name() -> None:
+    """Only the nonsense acts, and takes away what the other term names: all arms are held to what the whole does not name."""
+    *_, report = ablate(
+        "portrait of a man", "mustache, wex", ["kept"], SEEDS[:6], make=Painter(lambda terms, _: "wex" in terms)
+    )
+    assert isinstance(report, Report)
+    alone, without = found(report, "alone", "wex"), found(report, "without", "mustache")
+    assert alone.estimate == without.estimate == found(report, "whole").estimate
+    assert without.difference is not None and without.difference.value == 0
+
+
 def test_a_measure_over_whole_arms_has_the_jackknifes_interval() -> None:
     """Tukey's: the standard error is the root of (n - 1) / n times the sum of squares of what leaving one seed out gives."""
     painter = Painter(lambda terms, seed: "first" in terms)

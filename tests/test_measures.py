@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -209,6 +209,10 @@ def test_the_words_of_a_negative_are_found_whole_and_anywhere() -> None:
     named = kept("(Glasses:1.2), hat")
     assert named > kept("glasses") > kept("") and kept("glasses, that, hats, women") == pytest.approx(kept("glasses"))
     assert kept(["glasses", "hat"]) == named
+    beside = [
+        replace(shot, compared=("hat, zorblat", "glasses")) for shot in shots(after, MAN, [shot.image for shot in before])
+    ]
+    assert np.mean(build("kept").score(beside)) == kept("mustache, hat, glasses")
 
 
 def test_obedience_is_the_share_of_what_was_asked_for() -> None:

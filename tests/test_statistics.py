@@ -19,6 +19,7 @@ from negativa.experiments.statistics import (
     mcnemar,
     mean,
     power_note,
+    with_interval,
 )
 
 # Of 200 null studies at 5 %, ten are expected to be significant; outside 2..20 lies less than 0.2 % of Binomial(200, 0.05).
@@ -168,7 +169,11 @@ def test_the_jackknife_of_few_or_of_what_never_changes() -> None:
     two = jackknife_difference(lambda kept: 0.0, lambda kept: 1.0, 2)
     assert two.value == 1 and math.isnan(two.low) and two.p == 1
     fixed = jackknife_difference(lambda kept: 0.0, lambda kept: 1.0, 6)
-    assert (fixed.low, fixed.high) == (1, 1) and fixed.p == 1 / 32
+    assert math.isnan(fixed.low) and math.isnan(fixed.high) and (fixed.value, fixed.p) == (1, 1 / 32)
+    assert with_interval(fixed, "+") == "+1" and with_interval(jackknife(lambda kept: 0.0, 6)) == "0", (
+        "no width is not no doubt"
+    )
+    assert with_interval(jackknife(lambda kept: float(sum(kept)), 6)).startswith("15 [")
     assert jackknife_difference(lambda kept: 1.0, lambda kept: 1.0, 6).p == 1
     unknown = jackknife_difference(lambda kept: 0.0, lambda kept: 1.0 if 3 in kept else math.nan, 6)
     assert (unknown.value, unknown.p) == (1, 1) and math.isnan(unknown.high)

@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 
 import negativa
 import negativa.terrarium
-from negativa import InputError, ModelError, Recipe
+from negativa import InputError, ModelError, Receipt, Recipe
 from negativa.experiments.charts import chart
 from negativa.experiments.making import Here, Made
 from negativa.experiments.plan import Plan, read_plan
@@ -307,6 +307,21 @@ def test_a_number_of_a_whole_arm_has_a_jackknife_interval(finished: Path) -> Non
     row = next(r for r in rows_of(finished / "verdicts.csv") if (r["measure"], r["arm"]) == ("spread", "not “mustache”"))
     assert [float(row[name]) for name in ("value", "low", "high")] == pytest.approx([value, value - reach, value + reach])
     assert int(row["n"]) == int(row["difference_n"]) == SEEDS
+
+
+def test_arms_beside_each_other_are_held_to_what_none_of_them_names(tmp_path: Path) -> None:
+    """Both negatives change the same pictures in the same way, and one of them names what changed."""
+
+    def paints(recipes: Sequence[Recipe]) -> Iterator[Made]:
+        for index, recipe in enumerate(recipes):
+            rng, bare = np.random.default_rng(recipe.seed), bool(recipe.negative)
+            image, _ = negativa.terrarium.paint(rng, man=True, photo=True, glasses=True, hat=not bare, beard=not bare)
+            yield Made(index, image, Receipt(recipe, rows_asked=20, rows_run=10, seconds=0.0))
+
+    *_, last = study(Plan("portrait of a man", "0:4", ["", "hat", "beard"], measures="kept"), tmp_path, paints)
+    assert isinstance(last, Finished)
+    hat, beard = (one.estimate for one in last.verdicts)
+    assert hat is not None and hat == beard and hat.value > 0.97
 
 
 def test_where_a_picture_is_missing_the_others_are_still_paired_by_seed(

@@ -31,7 +31,8 @@ import negativa
 from negativa import InputError, NegativaError, OutputError
 from negativa.apps.cli.main import app
 from negativa.denoisers.embeddings import Embedding, read, write
-from negativa.experiments.placebo import Compared, compare
+from negativa.experiments.placebo import Compared, compare, find
+from negativa.measures import build
 from negativa.plain.conditions import Words
 from negativa.training import negative, token, wrong
 from negativa.training.denoising import denoising, weighted
@@ -39,6 +40,7 @@ from negativa.training.loop import train
 from negativa.training.progress import Notice, Progress
 from negativa.training.token import Learned, Learner, Pictured, Settings, lora
 from negativa.training.token.lora import LearnedLora
+from tests.measured import painted
 from tests.test_sdxl import tiny_xl
 
 STEPS = 6
@@ -569,6 +571,15 @@ def test_a_card_tells_what_token_and_placebo_do(settings: Settings, model: str, 
         list(compare(end, tmp_path / "compared", 1))
     kept = load_file(tmp_path / "compared" / "wrong-untrained.safetensors")
     assert torch.equal(kept.get("clip_l", kept.get("emb_params")), end.untrained.vectors["clip_l"])
+
+
+def test_arms_of_a_card_are_held_to_what_none_of_them_names() -> None:
+    """The token and the list of words give the same pictures, without the hat that only the list names."""
+    texts = {"no negative": None, "token": "<wrong>", "untrained": "<wrong-untrained>", "in words": "hat, blurry"}
+    arms = {name: [negativa.Recipe("portrait of a man", text, seed=seed) for seed in range(4)] for name, text in texts.items()}
+    drawn = {name: [painted(i, man=True, hat=name == "no negative") for i in range(4)] for name in arms}
+    found = find(build("kept"), arms, drawn)
+    assert found.estimates["token"] == found.estimates["in words"] and found.differences["in words", "token"].value == 0
 
 
 # ---- the same as a LoRA

@@ -30,7 +30,11 @@ def bars() -> tuple[list[Bar], dict[str, list[Image.Image]]]:
             for reading, truth in zip(read(drawn), truths, strict=True)
         ]
         found.append(
-            Bar(f"image prompt, {kind}: what is in the picture comes through", 100 * float(np.mean(through_it)), wanted)
+            Bar(
+                f"image prompt, {kind}: what is in the picture comes through, {SHOWN} pictures",
+                100 * float(np.mean(through_it)),
+                wanted,
+            )
         )
     return found + distances(), contact
 

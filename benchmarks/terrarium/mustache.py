@@ -24,7 +24,7 @@ def bars() -> tuple[list[Bar], dict[str, list[Image.Image]]]:
     plain, without, literal = map(read, drawn.values())
     base, left, said = (share(readings, "mustache") for readings in (plain, without, literal))
     found = [
-        Bar("mustache: portrait of a man", base, 40),
+        Bar(f"mustache: portrait of a man, {SEEDS} pictures", base, 40),
         Bar("the same", base, 75, most=True),
         Bar("mustache: with the negative “mustache”", left, 3, most=True),
         Bar("mustache: portrait of a man without a mustache", said, base),

@@ -37,7 +37,7 @@ def bars() -> tuple[list[Bar], list[str], dict[str, list[Image.Image]]]:
             (a[other] > 0.5) == (b[other] > 0.5) for a, b in zip(before[scene.name], after, strict=True) for other in others
         ]
         kept.append(100 * float(np.mean(same)))
-        lines.append(f"| {name} | {base:.0f} % | {removed[name]:.0f} % | {kept[-1]:.0f} % |")
+        lines.append(f"| {name} | {base:.0f} % | {removed[name]:.0f} % of {len(had)} | {kept[-1]:.0f} % |")
         contact[f"{name}, before"], contact[f"{name}, after"] = plain[scene.name][:8], drawn[:8]
     worst = min(removed, key=removed.__getitem__)
     found = [
@@ -47,7 +47,7 @@ def bars() -> tuple[list[Bar], list[str], dict[str, list[Image.Image]]]:
         flaws(None),
         flaws(LOW),
     ]
-    header = ["| negative | unasked | removed | the rest kept |", "|---|---|---|---|"]
+    header = [f"| negative | unasked, of {SEEDS} pictures | removed | the rest kept |", "|---|---|---|---|"]
     return found, header + lines, contact
 
 
@@ -59,7 +59,8 @@ def flaws(scale: float | None) -> Bar:
     draw([one for recipes in plain + cleaned for one in recipes], "flaws")
     without, left = (float(np.mean([flaw_rate(draw(recipes)) for recipes in arm])) for arm in (plain, cleaned))
     title = "pictures with a flaw" if scale is None else f"the same at scale {scale:g}"
-    return Bar(f"{title}, with the negative “{QUALITY}”; {without:.1f} % without it", left, without / 2, most=True)
+    count = SEEDS * len(SCENES)
+    return Bar(f"{title}, of {count}, with the negative “{QUALITY}”; {without:.1f} % without it", left, without / 2, most=True)
 
 
 def flaw_rate(images: list[Image.Image]) -> float:

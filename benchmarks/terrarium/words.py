@@ -17,6 +17,9 @@ from negativa.terrarium.scene import Attribute, Scene
 SCALE = 5.0
 FEW = 16  # seeds for each attribute
 PAINTED = 2000  # truths drawn to learn the painter's rates
+HEADER = (
+    f"| attribute | asked for, {FEW} pictures | not mentioned, {FEW * 2} | without guidance, {FEW * 2} | painted, {PAINTED} |"
+)
 
 
 def seeded(recipe: Recipe, count: int) -> list[Recipe]:
@@ -35,7 +38,7 @@ def bars() -> tuple[list[Bar], list[str], dict[str, list[Image.Image]]]:
     free = {name: read(draw(unguided(Recipe(subject(scene)), FEW * 2))) for name, scene in SCENES.items()}
     obeyed, off, off_free, naive = dict[str, float](), dict[str, float](), dict[str, float](), list[bool]()
     lines, contact = (
-        ["| attribute | asked for | not mentioned | without guidance | painted |", "|---|---|---|---|---|"],
+        [HEADER, "|---|---|---|---|---|"],
         dict[str, list[Image.Image]](),
     )
     for scene, attribute in every_attribute():

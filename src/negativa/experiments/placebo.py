@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from negativa.experiments.statistics import Difference, Estimate, difference, holm, mean, power_note
+from negativa.experiments.statistics import Difference, Estimate, difference, holm, mean, power_note, with_interval
 from negativa.language.files import make_folder, write
 from negativa.plain.knobs import whole as whole_number
 from negativa.plain.recipe import Recipe
@@ -83,7 +83,7 @@ def compare(learned: Trained, folder: Path, pictures: int = 24, device: str | No
             rows[name] += one.receipt.rows_asked
         yield Progress("measuring", i + 1, pictures)
     known = [build(name) for name in MEASURES[model == "terrarium"]]
-    findings = tuple(_finding(measure, arms, drawn) for measure in known)
+    findings = tuple(find(measure, arms, drawn) for measure in known)
     card = _card_of(learned.file)
     each = {name: asked / pictures for name, asked in rows.items()}
     write("card", card, written(learned, findings, pictures, each).encode())
@@ -110,7 +110,7 @@ def written(learned: Trained, findings: Sequence[Finding], pictures: int, rows: 
     lines += ["| measure | " + " | ".join(arms) + " |", "|---" * (len(arms) + 1) + "|"]
     for one in findings:
         better = "" if one.measure.better == "neither" else f", {one.measure.better} is better"
-        cells = [_estimate(one.estimates[arm]) if arm in one.estimates else "" for arm in arms]
+        cells = [with_interval(one.estimates[arm]) if arm in one.estimates else "" for arm in arms]
         lines.append(f"| {one.measure.label} ({one.measure.unit}{better}) | " + " | ".join(cells) + " |")
     lines.append("| network rows a picture | " + " | ".join(f"{rows[arm]:g}" for arm in arms) + " |")
     lines += ["", "| measure | " + " | ".join(f"{after}, less {before}" for before, after in compared) + " |"]
@@ -138,25 +138,22 @@ def _changes(learned: Trained, folder: Path) -> dict[str, Mapping[str, Any]]:
     return arms | ({WORDS: {"negative": learned.words}} if learned.words else {})
 
 
-def _finding(measure: Measure, arms: Mapping[str, Sequence[Recipe]], drawn: Mapping[str, Sequence[Image]]) -> Finding:
+def find(measure: Measure, arms: Mapping[str, Sequence[Recipe]], drawn: Mapping[str, Sequence[Image]]) -> Finding:
+    """What a measure says of the arms' pictures, given with their recipes in the same order; arms have one negative each."""
     from negativa.measures import Shot
 
     scores: dict[str, list[float]] = {}
+    compared = tuple(dict.fromkeys(negative.text for recipes in arms.values() for negative in recipes[0].negative))
     for name, recipes in arms.items():
         if measure.over == "pair" and name == NONE:
             continue
-        shots = [Shot(image, recipe, before) for image, recipe, before in zip(drawn[name], recipes, drawn[NONE], strict=True)]
-        scores[name] = measure.score(shots)
+        together = zip(drawn[name], recipes, drawn[NONE], strict=True)
+        scores[name] = measure.score([Shot(image, recipe, before, compared) for image, recipe, before in together])
     pairs = [pair for pair in COMPARED if scores.keys() >= set(pair)]
     changes = {pair: difference(scores[pair[0]], scores[pair[1]]) for pair in pairs}
     corrected = dict(zip(changes, holm([one.p for one in changes.values()]), strict=True))
     return Finding(measure, {name: mean(values) for name, values in scores.items()}, changes, corrected)
 
 
-def _estimate(one: Estimate) -> str:
-    return f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}]"
-
-
 def _difference(finding: Finding, pair: tuple[str, str]) -> str:
-    one = finding.differences[pair]
-    return f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}], p {finding.corrected[pair]:.2g}"
+    return f"{with_interval(finding.differences[pair], '+')}, p {finding.corrected[pair]:.2g}"

@@ -102,7 +102,7 @@ class Shelf:
         for seed in self.seeds([before, after]):
             asked = self.receipts[self.plan.at(max(before, after, key=len), seed)].recipe
             images = [Image.open(self._path(self.plan.at(terms, seed))).convert("RGB") for terms in (after, before)]
-            shots[seed] = Shot(images[0], asked, images[1])
+            shots[seed] = Shot(images[0], asked, images[1], (self.plan.whole.text,))
         return shots
 
     def _path(self, recipe: Recipe) -> Path:

@@ -22,7 +22,7 @@ Statistic = Callable[[Sequence[int]], float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number of an arm with its 95 % interval, from `n` pictures; `low` and `high` are nan where n tells of no interval."""
+    """A number of an arm with its 95 % interval, from `n` pictures; `low` and `high` are nan where they tell of none."""
 
     value: float
     low: float
@@ -34,7 +34,7 @@ class Estimate:
 class Difference:
     """What changed from one arm to another, with its 95 % interval and p-value, from `n` pairs of equal seed.
 
-    `low` and `high` are nan where n tells of no interval; `p` is then 1.
+    `low` and `high` are nan where the pairs tell of no interval.
     """
 
     value: float
@@ -42,6 +42,12 @@ class Difference:
     high: float
     n: int
     p: float
+
+
+def with_interval(one: Estimate | Difference, sign: str = "") -> str:
+    """As text, "0.48 [0.37, 0.6]", without brackets where there is no interval; `sign` "+" shows that of a number above 0."""
+    value, low, high = (f"{number:{sign}.3g}" for number in (one.value, one.low, one.high))
+    return value if math.isnan(one.low) else f"{value} [{low}, {high}]"
 
 
 def mean(values: Sequence[float]) -> Estimate:
@@ -92,11 +98,11 @@ def jackknife(statistic: Statistic, n: int) -> Estimate:
     """A number of a whole arm, with the interval of Tukey's jackknife: one seed left out at a time, t with n - 1 degrees.
 
     `statistic` is given the indices (of 0..n-1) that are in. Its `value` is that of all n, not corrected for bias. For
-    smooth numbers such as the Vendi score; few seeds make it wide. Under three seeds, or where one of the numbers is nan, the
-    ends are nan.
+    smooth numbers such as the Vendi score; few seeds make it wide. Under three seeds, where one of the numbers is nan, or
+    where leaving out changes nothing (no picture has a twin), it tells of no interval: the ends are nan.
     """
     value, error = _leaving_out(statistic, n)
-    reach = _t_quantile(n) * error
+    reach = _t_quantile(n) * error if error else math.nan
     return Estimate(value, value - reach, value + reach, n)
 
 
@@ -104,12 +110,12 @@ def jackknife_difference(before: Statistic, after: Statistic, n: int) -> Differe
     """The difference of a whole-arm number, `after` - `before`, by leaving the same seed out of both arms (see `jackknife`).
 
     p is that of the t-test with n - 1 degrees, but never less than 2^(1 - n), the least that any paired test of signs can
-    give: where leaving out changes nothing, the interval has no width and t no bound.
+    give: where leaving out changes nothing, t has no bound.
     """
     from scipy.stats import t
 
     value, error = _leaving_out(lambda kept: after(kept) - before(kept), n)
-    reach = _t_quantile(n) * error
+    reach = _t_quantile(n) * error if error else math.nan
     if math.isnan(error):
         return Difference(value, math.nan, math.nan, n, 1.0)
     p = 2 * float(t.sf(abs(value) / error, n - 1)) if error else float(value == 0)

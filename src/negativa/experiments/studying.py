@@ -143,12 +143,14 @@ def _score(store: Store) -> Iterator[Event]:
 
 def _shots(store: Store, arm: Arm, pictures: dict[tuple[str, int], Picture]) -> dict[int, Shot]:
     """An arm's pictures by seed, each with its baseline's; an arm without a negative is its own baseline."""
-    shots = {}
+    shots, alike = {}, [other for other in store.plan.arms() if arm.baseline and other.baseline == arm.baseline]
+    compared = tuple(sorted({negative.text for other in alike for negative in other.recipe.negative}))
     for seed in store.plan.seeds:
         if (after := pictures.get((arm.label, seed))) is None:
             continue
         image = store.image(after)
         before = pictures.get((arm.baseline, seed)) if arm.baseline else None
         recipe = arm.at(seed)
-        shots[seed] = Shot(image, recipe, store.image(before) if before else None if arm.recipe.negative else image)
+        without = store.image(before) if before else None if arm.recipe.negative else image
+        shots[seed] = Shot(image, recipe, without, compared)
     return shots

@@ -20,9 +20,9 @@ class Kept(Measure):
     """Share of what the negative does not name that is as it was without the negative, 0 to 1.
 
     In terrarium's pictures: of all that the reader knows about the kinds of scene that it sees before or after, but for what
-    stands in the negative by name, the share whose answer, there or not there, is the same. Each name counts for itself:
-    brown hair turned black is two changes. In other models' pictures: SSIM (see `ssim`), which is stricter, so compare
-    within one model only.
+    stands by name in the negative, or in that of an arm that it is compared with, the share whose answer, there or not
+    there, is the same. Each name counts for itself: brown hair turned black is two changes. In other models' pictures: SSIM
+    (see `ssim`), which is stricter, so compare within one model only.
     """
 
     name: ClassVar = "kept"
@@ -37,7 +37,7 @@ class Kept(Measure):
                 scores.append(structural_similarity(before, after))
                 continue
             first, second = found(before), found(after)
-            others = _asked_of(first | second) - named(one.text for one in shot.recipe.negative)
+            others = _asked_of(first | second) - named([*(one.text for one in shot.recipe.negative), *shot.compared])
             changed = (first ^ second) & others
             scores.append(1 - len(changed) / len(others) if others else 1.0)
         return scores

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 class Shot:
     """A picture as a measure sees it: the recipe that made it and, where there is one, the picture it is compared with.
 
-    `before` has the same seed and everything else the same, without the negative.
+    `before` has the same seed and everything else the same, without the negative. `compared` are the texts of the other
+    arms' negatives where arms stand side by side: all are held to what none of them names.
     """
 
     image: Image.Image
     recipe: Recipe
     before: Image.Image | None = None
+    compared: tuple[str, ...] = ()
 
 
 class Measure(ABC):

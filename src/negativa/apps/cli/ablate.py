@@ -91,6 +91,8 @@ def _joined(texts: list[str]) -> Negative:
 
 
 def _print_table(findings: list[Finding]) -> None:
+    from negativa.experiments.statistics import with_interval
+
     names = {
         "none": "no negative",
         "whole": "the whole",
@@ -100,12 +102,11 @@ def _print_table(findings: list[Finding]) -> None:
     }
     table = [("arm", "value [95 %]", "difference [95 %]", "against", "p (Holm)", "rows")]
     for one in findings:
-        value, change = one.estimate, one.difference
         table.append(
             (
                 names[one.kind].format(shorten(one.term, 30, placeholder=" …")),
-                f"{value.value:.3g} [{value.low:.3g}, {value.high:.3g}]",
-                f"{change.value:+.3g} [{change.low:+.3g}, {change.high:+.3g}]" if change else "",
+                with_interval(one.estimate),
+                with_interval(one.difference, "+") if one.difference else "",
                 one.against,
                 "" if one.corrected is None else f"{one.corrected:.3g}",
                 f"{one.rows:.0f}",

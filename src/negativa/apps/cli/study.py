@@ -95,12 +95,12 @@ def _maker(workers: int | None, ray: str | None, loading: Loading) -> Iterator[M
 
 def _line(verdict: Verdict) -> str:
     """A verdict on one line: what was measured, and what the negative changed."""
+    from negativa.experiments.statistics import with_interval
+
     said = f"{verdict.measure:<20} {verdict.arm}: "
     if verdict.estimate is None:
         return f"{said}not scored"
-    said += f"{verdict.estimate.value:.3g} [{verdict.estimate.low:.3g}, {verdict.estimate.high:.3g}], n {verdict.estimate.n}"
+    said += f"{with_interval(verdict.estimate)}, n {verdict.estimate.n}"
     if verdict.difference is None:
         return said
-    change = verdict.difference
-    bounds = f"[{change.low:+.3g}, {change.high:+.3g}]"
-    return f"{said}; beside {verdict.baseline}: {change.value:+.3g} {bounds}, {verdict.word}"
+    return f"{said}; beside {verdict.baseline}: {with_interval(verdict.difference, '+')}, {verdict.word}"
