@@ -355,6 +355,7 @@ class TestCommand:
             ([], "none was given; allowed: one of"),
             (["--negative", "a", "--erase", "b"], "negative and erase"),
             (["--negative", "a", "--full", "--rank", "3"], "full: given with rank"),
+            (["--negative", "a", "--steps", "3", "--minutes", "1"], "minutes: given with steps"),
             (["--negative", "a:0.5"], "'a:0.5' has a weight, or a window"),
             (["--negative", "a:1:0.2:0.8"], "'a:1:0.2:0.8' has a weight, or a window"),
             (["--negative", "a", "--scale", "1"], "prompt alone"),

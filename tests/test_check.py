@@ -8,7 +8,6 @@ import pytest
 
 import negativa
 from negativa import InputError, Negative, Recipe
-from negativa.apps.cli import texts
 from negativa.apps.cli.main import main
 from negativa.apps.cli.texts import understood
 from negativa.experiments.axes import parse_axis
@@ -16,6 +15,7 @@ from negativa.experiments.plan import Plan
 from negativa.language import named
 from negativa.language.checks import said_of_texts
 from negativa.language.named import expand, library
+from negativa.language.negatives import parse_negative
 from negativa.notices import said_of
 
 
@@ -46,7 +46,7 @@ class TestUnderstood:
         ],
     )
     def test_numbers_after_a_text(self, written: str, negative: Negative) -> None:
-        assert texts.parse_negative(written) == negative
+        assert parse_negative(written) == negative
 
     def test_what_was_not_typed_stays_open(self) -> None:
         assert understood(None, None, literal=False).prompt is None
@@ -60,9 +60,9 @@ class TestNamed:
 
     def test_weights_and_windows_follow_a_name_that_ends_in_a_number(self, monkeypatch, tmp_path: Path) -> None:
         monkeypatch.setattr(named, "own", lambda: tmp_path / "none.toml")
-        found = texts.parse_negative("@animagine-xl-3.1:0.8:0:0.5")
+        found = parse_negative("@animagine-xl-3.1:0.8:0:0.5")
         assert found == Negative(expand("@animagine-xl-3.1"), 0.8, 0.0, 0.5)
-        assert texts.parse_negative("@animagine-xl-3.1") == Negative(expand("@animagine-xl-3.1"))
+        assert parse_negative("@animagine-xl-3.1") == Negative(expand("@animagine-xl-3.1"))
 
     def test_ones_own_come_first(self, monkeypatch, tmp_path: Path) -> None:
         (own := tmp_path / "negatives.toml").write_text('[short]\ntext = "mine"\n["a b"]\ntext = "hat"\n')

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import typer
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -20,7 +22,8 @@ import negativa
 from negativa import InputError, Negative, Recipe
 from negativa.apps.cli.images import parse_image
 from negativa.apps.cli.main import app
-from negativa.apps.cli.texts import parse_lora, parse_negative
+from negativa.apps.cli.texts import parse_lora
+from negativa.language.negatives import parse_negative, write_negative
 
 COMMAND = [sys.executable, "-m", "negativa"]
 
@@ -169,6 +172,16 @@ def test_ctrl_c_ends_quietly_and_leaves_whole_files(folder: Path, tmp_path: Path
 )
 def test_negatives_as_written(text: str, negative: Negative) -> None:
     assert parse_negative(text) == negative
+    assert parse_negative(write_negative(negative)) == negative
+
+
+@given(
+    st.text(st.sampled_from("at 10:.5-,()\\AND"), min_size=1, max_size=12).filter(str.strip),
+    st.sampled_from([1.0, 0.5, -2.0, 1e-7, 0.1 + 0.2]),
+    st.sampled_from([(0.0, 1.0), (0.25, 0.5), (1e-9, 1.0)]),
+)
+def test_what_is_written_of_a_negative_is_read_again(text: str, weight: float, window: tuple[float, float]) -> None:
+    assert parse_negative(write_negative(negative := Negative(text, weight, *window))) == negative
 
 
 @pytest.mark.parametrize("end", [":nan", ":1:0:1:3", ":5e-1", ":,5", ":1e300", ":+1", ":-inf", ":1.2.3", ":0.5:", ":1:nan:1"])

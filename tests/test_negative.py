@@ -26,7 +26,7 @@ from negativa.training import negative
 from negativa.training.negative import ClipScore, Flawless, Reward, Settings
 from negativa.training.progress import Notice, Progress
 from negativa.training.token import Learned, Learner, Pictured
-from negativa.training.token.learner import FILLING
+from negativa.training.token.learner import FILLING, readers_of, untrained
 from tests.measured import painted, save_clip
 
 STEPS = 6
@@ -83,6 +83,17 @@ def test_untrained_it_says_what_no_negative_says() -> None:
     assert torch.allclose(plain, empty, atol=1e-5)
 
 
+def test_it_begins_as_what_ends_a_text_and_what_fills_it_up() -> None:
+    """Which are one token in Stable Diffusion 1, and two in Stable Diffusion 2."""
+    denoiser = negativa.load().denoiser
+    (reader,) = readers_of(denoiser)
+    reader.tokenizer.pad_token = "hat</w>"
+    known, tokens = reader.encoder.get_input_embeddings().weight, reader.tokenizer
+    (rows,) = untrained(denoiser, "<no>", 3, FILLING).vectors.values()
+    assert tokens.pad_token_id != tokens.eos_token_id
+    assert torch.equal(rows, known[[tokens.eos_token_id, tokens.pad_token_id, tokens.pad_token_id]])
+
+
 def test_pictures_gain_what_is_rewarded(settings: Settings) -> None:
     end = learned(replace(settings, steps=16, check=4, learning_rate=1.0), Bright())
     best, before = map(float, end.about["reward, before"].split(", "))
@@ -100,7 +111,9 @@ def test_pictures_and_checks_are_told(settings: Settings) -> None:
     assert [event.step for event in events if isinstance(event, Progress)] == [*range(1, STEPS + 1)]
     pictures = [event for event in events if isinstance(event, Pictured)]
     assert [one.step for one in pictures] == [0, 2, 4]
-    assert negativa.read(pictures[1].file).recipe.prompt == "a man"  # a prompt that is held out
+    first, second = (negativa.read(one.file).recipe for one in pictures[:2])
+    assert first.prompt == second.prompt == "a man"  # a prompt that is held out
+    assert not first.negative and second.negative[0].text.startswith("<no>"), "the first is what the others are held to"
 
 
 def test_prompts_of_any_length_are_learned_from_side_by_side(settings: Settings) -> None:

@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 
 import negativa
 import negativa.terrarium
-from negativa import InputError, ModelError, Receipt, Recipe
+from negativa import InputError, ModelError, Negative, Receipt, Recipe
 from negativa.experiments.charts import chart
 from negativa.experiments.making import Here, Made
 from negativa.experiments.plan import Plan, read_plan
@@ -89,12 +89,14 @@ def plan_in(folder: Path, **values: Any) -> Path:
 # --- what a plan says
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=60)
+letters = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"], exclude_characters="@:")
+bare = st.text(letters, min_size=1, max_size=60)  # a negative without numbers
 plans = st.fixed_dictionaries(
     {
         "prompts": words | st.lists(words, min_size=1, max_size=3, unique=True),
         "seeds": st.lists(st.integers(0, 2**63 - 1), min_size=2, max_size=5, unique=True)
         | st.integers(0, 1000).flatmap(lambda first: st.integers(2, 50).map(lambda n: f"{first}:{first + n}")),
-        "negatives": st.lists(words, min_size=1, max_size=3, unique=True).map(lambda some: [*some, ""]),
+        "negatives": st.lists(bare, min_size=1, max_size=3, unique=True).map(lambda some: [*some, ""]),
         "scales": st.lists(st.floats(-50, 50).map(lambda x: x + 0.0), min_size=1, max_size=3, unique=True) | st.integers(1, 20),
     },
     optional={
@@ -126,6 +128,18 @@ def test_a_plan_is_the_product_of_its_axes_and_survives_being_written_down(tmp_p
             assert labels[arm.baseline].recipe == arm.recipe.replace(negative=None)
         else:
             assert arm.baseline is None
+
+
+def test_a_negative_in_a_plan_has_the_weight_and_window_that_are_written_behind_it() -> None:
+    plan = Plan(
+        "a man", "3:5", ["", "hat", "hat:0.50", "hat:1:0.2:1", "at 10:30"], handmade=[{"label": "x", "negative": "hat:2"}]
+    )
+    assert plan.negatives == ("", "hat", "hat:0.5", "hat:1.0:0.2:1.0", "at 10:30")
+    found = [Negative("hat"), Negative("hat", 0.5), Negative("hat", 1, 0.2), Negative("at 10:30"), Negative("hat", 2)]
+    assert [one for arm in plan.arms() for one in arm.recipe.negative] == found
+    assert Plan.from_dict(plan.to_dict()) == plan and plan.arms()[2].label == "not “hat:0.5”"
+    with pytest.raises(InputError, match=r"negative: 'hat:1e3' was given; allowed: TEXT"):
+        Plan("a man", "3:5", ["", "hat:1e3"])
 
 
 def test_what_a_plan_leaves_open_is_said_by_its_defaults_and_labels_name_what_varies() -> None:

@@ -27,6 +27,7 @@ BASE = Recipe("portrait of a man", "mustache")
 AXES = {  # as written -> the recipes it stands for
     "scale=1,2,7.5": [BASE.replace(scale=scale) for scale in (1, 2, 7.5)],
     "negative=mustache|glasses, hat|": [BASE.replace(negative=text) for text in ("mustache", "glasses, hat", None)],
+    "negative=hat,hat:0.5,hat:1:0.2:1": [BASE.replace(negative=Negative("hat", *w)) for w in ((), (0.5,), (1, 0.2))],
     "window=0:1, 0.2:0.5": [BASE.replace(window=window) for window in ((0, 1), (0.2, 0.5))],
     "negative-weight=0,0.5,-1": [BASE.replace(negative=Negative("mustache", weight)) for weight in (0, 0.5, -1)],
     "negative-stop=1,.5": [BASE.replace(negative=Negative("mustache", 1, 0, stop)) for stop in (1, 0.5)],

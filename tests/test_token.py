@@ -324,6 +324,7 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "half on a CPU": ({"precision": "fp16", "device": "cpu"}, "precision: 'fp16' was given; allowed on a CPU: no, bf16"),
     "layout": ({"layout": "sdxl"}, "layout: 'sdxl' was given"),
     "prompt": ({"prompts": ("a cat",)}, "prompts: 'a cat' was given; allowed: a text that holds <wrong>"),
+    "prompts never drawn": ({"prompts": ("a <wrong> cat",), "validate": 0}, "prompts: given with validate 0, which draws none"),
     "no words": ({"model": "exact"}, "model: 'exact' has nothing that could learn"),
     "no model": ({"model": "./nothing"}, "model: there is no './nothing'"),
     "ending": ({"out": Path("x.pt")}, "out: 'x.pt' was given; allowed: a file that ends in .safetensors"),

@@ -5,7 +5,8 @@
 
 NAME is a field of the recipe, `negative-weight`, `negative-start` or `negative-stop` (of every negative there is), or
 `prompt:TEXT` or `negative:TEXT`: then each value takes the place of TEXT wherever it stands in them; or `knob:NAME`, a knob
-of the rule. An empty value of `wrappers` is none, of `negative` no negative; any other is one negative of full weight.
+of the rule. An empty value of `wrappers` is none, of `negative` no negative; any other is one negative, as in "mustache",
+"mustache:0.5" or "mustache:1:0.2:1" (its weight, start and stop).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 from negativa import rules
 from negativa.errors import InputError, nearest
-from negativa.language.named import expand
+from negativa.language.negatives import parse_negative, write_negative
 from negativa.plain.conditions import Negative
 from negativa.plain.knobs import KNOBS
 from negativa.plain.recipe import Recipe
@@ -169,7 +170,7 @@ def _value(name: str, text: str) -> Any:
         return _number(name, text, int if KNOBS[name].whole else float)
     if not text and name not in (*SEARCHED, "wrappers"):
         raise InputError(f"{name}: an empty value was given; allowed: a name")
-    return expand(text) if name == "negative" else text
+    return (parse_negative(text) if text else "") if name == "negative" else text
 
 
 def _number(name: str, text: str, kind: type) -> Any:
@@ -185,7 +186,7 @@ def _label(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.12g}"
     if isinstance(value, Negative):
-        return value.text or value.label
+        return write_negative(value) if value.text else value.label
     if isinstance(value, tuple | list):
         return (":" if all(isinstance(one, int | float) for one in value) else ", ").join(map(_label, value)) or "none"
     return str(value) or "none"

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from negativa.errors import InputError, nearest
 from negativa.experiments import fairness
-from negativa.language.named import expand
+from negativa.language.negatives import parse_negative, write_negative
 from negativa.plain.knobs import KNOBS, number, text, whole
 from negativa.plain.recipe import Recipe
 from negativa.rules import build
@@ -46,9 +46,9 @@ class Arm:
 class Plan:
     """What a study compares; frozen, JSON both ways, with a hash that is the same in every process.
 
-    `prompts`, `negatives` ("" is none), `rules`, `scales` (None is the model's own) and `models` are the axes: every
-    combination is an arm. One value may stand alone. `seeds` is a list, "32" (0 to 31) or "100:132", end excluded;
-    every arm has them all.
+    `prompts`, `negatives` ("" is none, "mustache:0.5" has a weight), `rules`, `scales` (None is the model's own) and `models`
+    are the axes: every combination is an arm. One value may stand alone. `seeds` is a list, "32" (0 to 31) or "100:132", end
+    excluded; every arm has them all.
     `measures` are names as `negativa.measures.build` reads them. `handmade` are arms beside the product: a table each of
     `label` and fields of a recipe, where what is not said is the plan's. `title` and `claim` are shown in the report.
     Raises `InputError` for an unknown name, a wrong type, an empty list, a duplicate, or an unfair plan.
@@ -90,7 +90,7 @@ class Plan:
             "title": text("title", title),
             "claim": text("claim", claim),
             "prompts": _listed("prompts", prompts, text),
-            "negatives": _listed("negatives", negatives, lambda field, value: expand(text(field, value).strip())),
+            "negatives": _listed("negatives", negatives, _written),
             "rules": _listed("rules", rules, text),
             "scales": _listed("scales", scales, lambda field, value: None if value is None else number(field, value)),
             "models": _listed("models", models, text),
@@ -179,6 +179,8 @@ class Plan:
 
     def _recipe(self, **values: Any) -> Recipe:
         shared = {name: getattr(self, name) for name in fairness.SHARED}
+        if isinstance(written := values.get("negative"), str):
+            values["negative"] = parse_negative(written)
         recipe = Recipe.from_dict(shared | values)
         build(recipe)
         return recipe
@@ -224,6 +226,11 @@ def _seeds(given: object) -> tuple[int, ...]:
     if isinstance(given, str):
         given = read_seeds(given)
     return _listed("seeds", given, lambda field, value: whole(field, value, 0, MOST_SEED))
+
+
+def _written(field: str, value: Any) -> str:
+    """A negative as it is written when names are replaced by what they stand for."""
+    return write_negative(parse_negative(text(field, value).strip()))
 
 
 def _short(value: str, values: Sequence[str]) -> str:

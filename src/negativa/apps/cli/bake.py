@@ -10,8 +10,8 @@ import typer
 
 from negativa.apps.cli import options
 from negativa.apps.cli.screen import parts
-from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
+from negativa.language.negatives import parse_negative
 from negativa.plain.conditions import Negative
 
 
@@ -59,6 +59,8 @@ def bake(
     ((kind, text),) = _one_of({name: value for name, value in kinds.items() if value is not None})
     if full and (rank is not None or layout is not None):
         raise InputError("full: given with rank or layout, which are a LoRA's; allowed: without them")
+    if steps is not None and minutes is not None:
+        raise InputError("minutes: given with steps; allowed: one of the two")
     if kind == "negative":
         read = parse_negative(text)
         if read != Negative(read.text):

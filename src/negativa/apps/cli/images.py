@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from negativa.apps.cli.texts import TAIL, check_end
 from negativa.errors import InputError
+from negativa.language.negatives import TAIL, check_end
 from negativa.plain.conditions import Negative
 from negativa.plain.images import Image
 

@@ -9,8 +9,8 @@ import typer
 from negativa.apps.cli import compare, options
 from negativa.apps.cli.flat import flat
 from negativa.apps.cli.settings import Away, Machine, Settings
-from negativa.apps.cli.texts import parse_negative
 from negativa.errors import InputError
+from negativa.language.negatives import parse_negative
 from negativa.plain.recipe import Recipe
 
 

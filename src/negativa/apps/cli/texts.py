@@ -6,24 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from negativa.errors import InputError
-from negativa.language import named, negation
-from negativa.language.prompting import split_and
+from negativa.language import negation
+from negativa.language.negatives import NUMBER, check_end, parse_negative
 from negativa.plain.conditions import Negative
 
-NUMBER: Final = r"\d*\.?\d+"
-SHARE: Final = r"(?:0?\.\d+|[01](?:\.0*)?)"
-TAIL: Final = rf":(?P<weight>-?{NUMBER})(?::(?P<start>{NUMBER})(?::(?P<stop>{NUMBER}))?)?"
 LORA: Final = re.compile(rf"(?P<file>.+?):(?P<weight>-?{NUMBER})", re.DOTALL)
-WEIGHTED: Final = re.compile(rf"(?P<text>@[^:]+|.*?[^\d.]){TAIL}", re.DOTALL)
-#: With all three numbers, also after a text that ends in a digit ("bad-hands-5:0.8:0:0.5"): no time of day reads like this.
-WHOLE: Final = re.compile(rf"(?P<text>.+?):(?P<weight>-?{NUMBER}):(?P<start>{SHARE}):(?P<stop>{SHARE})", re.DOTALL)
-#: What ends like a weight and a window, well written or not.
-LIKE: Final = r"[+-]?(?:(?=[.,]*\d)[\d.,]+(?:e[+-]?\d+)?|nan|inf(?:inity)?)"
-ENDED: Final = re.compile(rf".*?[^\d.,:\\](?P<tail>(?::{LIKE})+:?)", re.DOTALL | re.IGNORECASE)
-WRITTEN: Final = "TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP"
 
 
 @dataclass(frozen=True)
@@ -51,22 +41,6 @@ def understood(prompt: str | None, negatives: Sequence[str] | None, literal: boo
     return Texts(split.prompt, (*(given or ()), *found) if found else given, said)
 
 
-def parse_negative(text: str) -> Negative:
-    """A negative as written on the command line: TEXT, TEXT:WEIGHT or TEXT:WEIGHT:START:STOP; @NAME is a named one.
-
-    A text that ends in a digit is taken whole with one number or two ("at 10:30"). Raises `InputError` for a start without a
-    stop, an end that looks like numbers and is none ("hat:1e3"; "hat\\:1e3" is text), or an unknown name.
-    """
-    check_end("negative", text, WRITTEN)
-    found = WHOLE.fullmatch(text) or WEIGHTED.fullmatch(text)
-    if found is None or (found["start"] is None and len(split_and(text)) > 1):  # a number after AND weighs its clause alone
-        return Negative(named.expand(text))
-    if found["start"] and not found["stop"]:
-        raise InputError(f"negative: {text!r} was given; allowed: {WRITTEN}")
-    values: dict[str, Any] = {name: float(found[name]) for name in ("weight", "start", "stop") if found[name]}
-    return Negative(named.expand(found["text"]), **values)
-
-
 def parse_lora(text: str) -> tuple[str, float]:
     """A LoRA as written on the command line: FILE or FILE:WEIGHT; what is a file's name as it stands is taken whole.
 
@@ -77,12 +51,6 @@ def parse_lora(text: str) -> tuple[str, float]:
     if not Path(file).is_file():
         check_end("lora", text, "FILE or FILE:WEIGHT", rf":-?{NUMBER}")
     return file, weight
-
-
-def check_end(field: str, text: str, written: str, numbers: str = TAIL) -> None:
-    """Raise `InputError` if a text ends in what looks like its numbers, but is not."""
-    if (found := ENDED.fullmatch(text)) and not re.fullmatch(numbers, found["tail"]):
-        raise InputError(f"{field}: {text!r} was given; allowed: {written}, with numbers as in 0.5")
 
 
 def parse_weaker(text: str | None) -> str | list[tuple[str, float]] | None:

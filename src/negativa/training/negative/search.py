@@ -96,12 +96,16 @@ class Search(nn.Module):
         return -reward(denoiser.to_pixels(torch.stack(clean)).clamp(-1, 1), prompts).mean()
 
     def check(self, step: int) -> None:
-        """Draw what is not learned from, two seeds a prompt, write down what is found, and keep the vectors if it is best."""
+        """Draw what is not learned from, two seeds a prompt, write down what is found, and keep the vectors if it is best.
+
+        The first check is without a negative: what later ones are held to.
+        """
         settings, reward = self._settings, self._beside[1]
         prompts = [self._held_out[i // 2 % len(self._held_out)] for i in range(settings.pictures // 2 * 2)]
         studio, images = Studio(self._beside[0].afresh()), dict[int, Image.Image]()
         studio.engine.budget = partial(FixedRows, ROWS)
-        for made in studio.generate_many([self._recipe(prompt, ELSEWHERE + i) for i, prompt in enumerate(prompts)]):
+        recipes = [self._recipe(prompt, ELSEWHERE + i) for i, prompt in enumerate(prompts)]
+        for made in studio.generate_many(recipes if step else [one.replace(negative=None) for one in recipes]):
             images[made.index] = made.image
             if made.index == 0:
                 make_folder("folder", self._folder)

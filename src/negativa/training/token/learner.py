@@ -19,16 +19,16 @@ from negativa.denoisers.texts import ClipTexts
 from negativa.denoisers.unet import UNetDiffusion
 from negativa.errors import InputError
 
-FILLING: Final = "<filling>"  # no words, but the token that ends a text, and fills it up in Stable Diffusion 1 and terrarium
+FILLING: Final = "<filling>"  # no words, but the token that ends a text, and those that fill it up
 
 
 class Learner(nn.Module):
     """The vectors of a new token, (n, width) for each text encoder, float32, added to a model's tokenizers and encoders.
 
-    They begin as those of the words `init`, taken in turn, or of what fills up a text if it is `FILLING`; without words, as
-    the mean of all that the encoder knows. The
-    encoders' own tables stay as they are: the vectors are put in the place of what is looked up there. `written` is how a
-    text says the token. Raises `InputError` for a token that is one already, and for words that are none.
+    They begin as those of the words `init`, taken in turn, or of what ends and fills up a text if it is `FILLING`; without
+    words, as the mean of all that the encoder knows. The encoders' own tables stay as they are: the vectors are put in the
+    place of what is looked up there. `written` is how a text says the token. Raises `InputError` for a token that is one
+    already, and for words that are none.
     """
 
     def __init__(self, denoiser: UNetDiffusion, token: str, vectors: int, init: str = "") -> None:
@@ -88,7 +88,7 @@ def _first(reader: ClipTexts, vectors: int, init: str) -> Tensor:
     known = reader.encoder.get_input_embeddings().weight.detach().float().cpu()
     if not init:
         return known.mean(0, keepdim=True).repeat(vectors, 1)
-    filling = [reader.tokenizer.eos_token_id]
+    filling = [reader.tokenizer.eos_token_id, *[reader.tokenizer.pad_token_id] * (vectors - 1)]
     words = filling if init == FILLING else reader.tokenizer(init, add_special_tokens=False).input_ids
     if not words:
         raise InputError(f"init: {init!r} was given; allowed: a word, or several")

@@ -62,6 +62,8 @@ class Settings:
         for prompt in self.prompts:
             if self.token not in text("prompts", prompt):
                 raise InputError(f"prompts: {prompt!r} was given; allowed: a text that holds {self.token}")
+        if self.prompts and not self.validate:
+            raise InputError("prompts: given with validate 0, which draws none; allowed: validate 1 or more, or no prompts")
 
     @property
     def place(self) -> Path:
