@@ -71,7 +71,7 @@ class TestNamed:
 
     def test_axes_and_plans_mean_the_same_by_them(self) -> None:
         meant = expand("@short")
-        assert parse_axis("negative=|@short").values == ("", meant)
+        assert parse_axis("negative=|@short|@short:0.5").values == ("", Negative(meant), Negative(meant, 0.5))
         assert Plan("a man", "0:4", negatives=["", "@short"]).negatives == ("", meant)
 
     @pytest.mark.parametrize(
@@ -127,6 +127,13 @@ class TestSaid:
         assert "window: there is no negative that it could bound; it has no effect" in said
         bounded = said_of(studio.complete(Recipe("a", "hat", window=(0, 0.5))), studio.denoiser)
         assert not any("window" in one for one in bounded)
+
+    def test_a_kind_of_nothing_that_no_pass_reads_is_said(self, studio) -> None:
+        one = Recipe("a hat", "mustache", nothing="zeros")
+        said = "nothing: every pass reads a text; 'zeros' has no effect"
+        assert said in said_of(studio.complete(one), studio.denoiser)
+        for acts in (one.replace(negative=None), one.replace(negative=Negative("mustache", 0.5)), one.replace(nothing="empty")):
+            assert said not in said_of(studio.complete(acts), studio.denoiser)
 
     def test_moving_away_from_the_same_model_is_said(self, folder: Path, studio) -> None:
         recipe = studio.complete(Recipe("a hat", rule="autoguidance", weaker=str(folder)))

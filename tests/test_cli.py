@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from safetensors.torch import load_file, save_file
 
 import negativa
 from negativa import InputError, Negative, Recipe
@@ -272,6 +274,22 @@ def test_like_keeps_what_is_not_replaced(folder: Path, tmp_path: Path) -> None:
     assert "notice: not carried over from the rule 'sld' to 'cfg': momentum=0.1, threshold=0.02" in said
     preset, said = like("--rule", "sld:strong")
     assert preset.knobs == made.knobs and "not carried over" not in said
+
+
+def test_like_says_which_names_stand_for_other_weights_now(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "mine")
+    made = run("generate", "x", "--steps", "1", "--seed", "1", "--model", "mine", "--out", "r.png", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    again = ("generate", "--like", "r.png", "--out", "new.png", "--overwrite")
+    assert "notice" not in run(*again, cwd=tmp_path).stderr
+    before = negativa.load(str(tmp_path / "mine")).denoiser.hash
+    file = tmp_path / "mine" / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({name: value * 1.01 for name, value in load_file(file).items()}, file, {"format": "pt"})
+    now = negativa.load(str(tmp_path / "mine")).denoiser.hash
+    said = run(*again, cwd=tmp_path).stderr
+    assert f"notice: model_hash: r.png was made with {before} of 'mine', now it is {now}" in said
+    assert any("r.png" in one for one in negativa.read(tmp_path / "new.png").receipt["notices"])
+    assert before in run("read", "r.png", cwd=tmp_path).stdout
 
 
 def test_like_takes_no_more_over_than_a_rule_and_a_syntax_bear(folder: Path, tmp_path: Path) -> None:

@@ -478,6 +478,12 @@ class TestAutoguidance:
         with pytest.raises(InputError, match=r"differs from .* in scale of latents"):
             negativa.load(str(folder)).generate(BASE.replace(rule="autoguidance", weaker=str(weaker)))
 
+    def test_a_model_on_other_betas_is_refused(self, folder: Path, weaker: Path) -> None:
+        config = weaker / "scheduler" / "scheduler_config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"rescale_betas_zero_snr": True}))
+        with pytest.raises(InputError, match=r"differs from .* in rescale_betas_zero_snr"):
+            negativa.load(str(folder)).generate(BASE.replace(rule="autoguidance", weaker=str(weaker)))
+
     def test_a_weaker_model_that_no_rule_asks_is_said(self, folder: Path) -> None:
         made = negativa.load(str(folder)).generate(BASE.replace(weaker=str(folder)))
         assert "weaker: the rule 'cfg'" in made.receipt.notices[0]

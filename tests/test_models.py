@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import EDMEulerScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 import negativa
@@ -79,6 +79,51 @@ def test_a_single_file_on_a_schedule_we_do_not_have_is_refused(folder: Path, tmp
         negativa.load(str(path), config=str(folder))
 
 
+def test_a_folder_on_a_schedule_we_do_not_have_is_refused(copy: Path) -> None:
+    EDMEulerScheduler(sigma_max=120.0, prediction_type="v_prediction").save_pretrained(copy / "scheduler")
+    with pytest.raises(ModelError, match="its scheduler says that it was trained on EDM's schedule; allowed: Stable"):
+        negativa.load(str(copy))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda config: (config / "tokenizer" / "tokenizer.json").unlink(), "its tokenizer has no vocabulary"),
+        (lambda config: shutil.rmtree(config / "tokenizer"), "its tokenizer has no vocabulary"),
+        (lambda config: (config / "scheduler" / "scheduler_config.json").write_text("{}"), "its scheduler has no schedule"),
+    ],
+)
+def test_what_describes_a_single_file_is_checked_like_a_folder(copy: Path, tmp_path: Path, change, words: str) -> None:
+    path = tmp_path / "tiny.safetensors"
+    write_single_file(StableDiffusionPipeline.from_pretrained(copy), path)
+    change(copy)
+    with pytest.raises(ModelError, match=f"'{path}' could not be read: {words}"):
+        negativa.load(str(path), config=str(copy))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["model.diffusion_model.joint_blocks.0.x"], "it is a single file of Stable Diffusion 3; allowed: a diffusers folder"),
+        (["double_blocks.0.x"], "it is a single file of Flux.1; allowed: a diffusers folder of it"),
+        (["lora_unet_double_blocks_0.lora_down.weight"], r"it is a LoRA, which changes a model \(--lora\); allowed: Stable"),
+        (["x"], "it has no weights model.diffusion_model"),
+    ],
+)
+def test_a_single_file_of_something_else_is_said(tmp_path: Path, names: list[str], words: str) -> None:
+    save_file({name: torch.zeros(1) for name in names}, path := tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match=words):
+        negativa.load(str(path))
+
+
+def test_a_single_file_that_lacks_weights_is_refused(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    write_single_file(StableDiffusionPipeline.from_pretrained(folder), path)
+    save_file({name: value for name, value in load_file(path).items() if ".out.2." not in name}, path)
+    with pytest.raises(ModelError, match="it lacks weights of its networks; allowed"):
+        negativa.load(str(path), config=str(folder))
+
+
 @pytest.mark.parametrize(
     "told", [{"time_cond_proj_dim": 8}, {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 8}]
 )
@@ -117,6 +162,11 @@ def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="'someone/absent' is no folder here and could not be fetched"):
         negativa.load("someone/absent")
+
+
+def test_a_name_that_ends_like_a_file_is_never_asked_of_the_hub() -> None:
+    with pytest.raises(ModelError, match=r"model: there is no 'models/absent\.safetensors'"):
+        negativa.load("models/absent.safetensors")
 
 
 def test_unknown_name_suggests_the_nearest() -> None:

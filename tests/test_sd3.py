@@ -215,6 +215,14 @@ def test_parts_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> None
         negativa.load(str(copy))
 
 
+def test_half_a_download_is_refused(folder: Path, tmp_path: Path) -> None:
+    """T5 may be absent where the index says so, and there alone."""
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    shutil.rmtree(copy / "text_encoder_3")
+    with pytest.raises(ModelError, match=r"without the parts \['text_encoder_3'\]"):
+        negativa.load(str(copy))
+
+
 def test_a_single_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
     save_file({"model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight": torch.zeros(2)}, tmp_path / "sd3.safetensors")
     with pytest.raises(ModelError, match="it is a single file of Stable Diffusion 3; allowed: a diffusers folder of it"):

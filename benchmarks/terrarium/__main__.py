@@ -20,7 +20,7 @@ from PIL import Image
 def main() -> int:
     from_words, rates, asked = words.bars()
     from_negatives, removals, pairs = negatives.bars()
-    from_men, men = mustache.bars()
+    from_men, by_rule, men = mustache.bars()
     from_images, shown = images.bars()
     bars = [*parts.bars(), *from_words, *from_negatives, *from_men, *from_images]
     lines = [
@@ -36,7 +36,7 @@ def main() -> int:
     for name, title, pictures, table in (
         ("asked", "What was asked for", asked, rates),
         ("negatives", "Without and with a negative", pairs, removals),
-        ("mustache", "Men, without and with the negative", men, []),
+        ("mustache", "Men, without and with the negative", men, by_rule),
         ("images", "Shown, and drawn from what was shown", shown, []),
     ):
         lines += [f"## {title}", "", *table, *([""] if table else [])]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from negativa import rules
 from negativa.language import prompting
 from negativa.language.checks import said_of_texts
-from negativa.plain.conditions import EMPHASIS
+from negativa.plain.conditions import EMPHASIS, Nothing, text_of
 from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, Pass, negative
 from negativa.plain.recipe import Recipe
 from negativa.plain.windows import inside
@@ -49,6 +50,8 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
         said.append(f"emphasis: no text has weights; {recipe.emphasis!r} has no effect")
     if recipe.no_image != "trained" and not pictures:
         said.append(f"no_image: no pass reads an image; {recipe.no_image!r} has no effect")
+    if recipe.nothing not in (None, denoiser.nothing) and not any(map(_reads_nothing, chain.from_iterable(asked.values()))):
+        said.append(f"nothing: every pass reads a text; {recipe.nothing!r} has no effect")
     if recipe.distilled_scale is not None and denoiser.distilled_scale is None:
         why = f"{denoiser.name!r} was not distilled from guidance"
         said.append(f"distilled_scale: {why}; {recipe.distilled_scale:g} has no effect")
@@ -81,6 +84,10 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     elif named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative and not pictures:
         said.append("the prompt is empty and there is no negative: the scale has no effect")
     return tuple(said)
+
+
+def _reads_nothing(one: Pass) -> bool:
+    return isinstance(text_of(one.condition), Nothing)
 
 
 def _unsaid(recipe: Recipe, denoiser: Denoiser) -> Iterator[str]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from negativa.denoisers.denoiser import Denoiser
 
 #: What a model and the one it moves away from must have in common of their schedules.
-COMMON: Final = ("beta_schedule", "beta_start", "beta_end", "num_train_timesteps")
+BETAS: Final = ("beta_schedule", "beta_start", "beta_end", "trained_betas", "rescale_betas_zero_snr")
+COMMON: Final = (*BETAS, "num_train_timesteps")
 
 
 class Networks:
@@ -111,4 +112,4 @@ def _kind_of(one: Denoiser) -> dict[str, Any]:
     """What two models must have in common for the difference of their predictions to mean something."""
     own = {"prediction": predicts(one.scheduler), "channels": one.shape(one.size, one.size)[0]}
     own |= {"pixels a latent": one.factor, "scale of latents": one.scaling}
-    return own | {field: one.scheduler.get(field) for field in COMMON}
+    return own | {field: one.scheduler.get(field) or None for field in COMMON}

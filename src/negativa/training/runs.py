@@ -44,7 +44,7 @@ def load_learner(model: str, device: str | None, dtype: str | None, flows: bool 
     """
     studio = load(model, device=device, dtype=dtype)
     if not isinstance(studio.denoiser, UNetDiffusion):
-        raise InputError(f"model: {model!r} has nothing that could learn; allowed: a Stable Diffusion")
+        raise InputError(f"model: {model!r} has nothing that could learn; allowed: Stable Diffusion 1.x, 2.x or XL")
     if is_flow(studio.denoiser.scheduler) and not flows:
         raise InputError(f"model: {model!r} predicts a flow; allowed: one that predicts noise, or velocity on a path of noise")
     return studio, studio.denoiser

@@ -14,7 +14,7 @@ import typer
 
 from negativa.apps.cli import options
 from negativa.apps.cli.flat import flat
-from negativa.apps.cli.like import recipe_like
+from negativa.apps.cli.like import made_with, otherwise, recipe_like
 from negativa.apps.cli.screen import progress, say
 from negativa.apps.cli.settings import Away, Machine, Settings
 from negativa.apps.cli.texts import understood
@@ -52,6 +52,7 @@ def generate(
     typed = {"prompt": texts.prompt, "negative": away.beside(texts.negatives), "seed": seed}
     given = settings.fields() | {name: value for name, value in typed.items() if value is not None}
     recipe = Recipe(**given) if like is None else recipe_like(like, given, away.given)
+    before = {} if like is None else made_with(like)
     recipes = list(_seeds(recipe, count))
     targets = [_target(one, out, count, overwrite) for one in recipes]
     for target in targets:
@@ -68,7 +69,8 @@ def generate(
         for event in progress(studio.stream(recipes), total=len(recipes)):
             if not isinstance(event, Result):
                 continue
-            receipt = replace(event.receipt, notices=(*notices, *event.receipt.notices))
+            others = otherwise(like, before, event.receipt) if like else ()
+            receipt = replace(event.receipt, notices=(*notices, *others, *event.receipt.notices))
             target = waiting[receipt.recipe.seed]
             pictures.save(target, event.image, receipt, overwrite)
             del waiting[receipt.recipe.seed]

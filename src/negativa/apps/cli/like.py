@@ -5,12 +5,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from negativa.apps.cli.screen import say
 from negativa.plain.conditions import EMPHASIS
 from negativa.plain.recipe import Recipe
 from negativa.rules import samplers_of
+
+if TYPE_CHECKING:
+    from negativa.plain.receipt import Receipt
 
 MODEL: Final = ("Model", "Model hash")
 DAMAGED: Final = "notice: what {} says of itself is damaged; its 'parameters' text is read, which holds less"
@@ -45,6 +48,29 @@ def recipe_like(picture: Path, given: Mapping[str, Any], typed: bool) -> Recipe:
         new = (one for one in given.get("negative", ()) if one not in recipe.negative)
         recipe = recipe.replace(negative=(*recipe.negative, *new))
     return recipe.replace(knobs=_knobs(made.rule, recipe) | given.get("knobs", {}))
+
+
+def made_with(picture: Path) -> dict[tuple[str, str], str]:
+    """What stood behind the names in a picture's recipe when it was made; nothing where it does not say."""
+    from negativa.experiments.fairness import RUN, facts
+    from negativa.language import pictures
+
+    try:
+        return {of: one for of, one in facts(pictures.read(picture).receipt or {}).items() if of[0] not in RUN}
+    except (KeyError, TypeError, AttributeError):  # an older receipt, or one that was edited
+        return {}
+
+
+def otherwise(picture: Path, before: Mapping[tuple[str, str], str], receipt: Receipt) -> tuple[str, ...]:
+    """Sentences about names that stand for something else now than when the picture was made, `before`."""
+    from negativa.experiments.fairness import facts
+
+    now = facts(receipt.to_dict())
+    return tuple(
+        f"{field}: {picture} was made with {one} of {name!r}, now it is {now[field, name]}"
+        for (field, name), one in before.items()
+        if now.get((field, name), one) != one
+    )
 
 
 def _knobs(before: str, recipe: Recipe) -> dict[str, float]:

@@ -47,7 +47,7 @@ def models() -> None:
     _row("exact", "a mixture of four labelled Gaussians whose truth is known: north, east, south, west")
     _row("FOLDER", "a diffusers folder of Stable Diffusion 1.x, 2.x, XL or 3, or of Flux.1, safetensors")
     _row("FILE", "a single .safetensors file of Stable Diffusion 1.x, 2.x or XL")
-    _row("OWNER/NAME", "a Hugging Face id, fetched from the hub once")
+    _row("OWNER/NAME", "a Hugging Face id, fetched from the hub into its cache")
 
 
 def negatives() -> None:

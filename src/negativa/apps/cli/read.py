@@ -44,7 +44,11 @@ def read(
     for one in recipe.negative:
         print(f"negative   {one.text or one.label}{_strength(one)}")
     rows = [(k, v) for k, v in recipe.to_dict().items() if k not in ("prompt", "negative", "images")]
-    rows += [(k, made.receipt[k]) for k in ("rows_asked", "rows_run", "seconds", "device", "dtype") if k in made.receipt]
+    rows += [
+        (k, made.receipt[k])
+        for k in ("model_hash", "rows_asked", "rows_run", "seconds", "device", "dtype")
+        if k in made.receipt
+    ]
     for name, value in rows:
         print(f"{name:<10} {value}")
     notices = made.receipt.get("notices")
