@@ -204,8 +204,15 @@ def test_a_measure_over_pairs_compares_with_the_same_seed_without_a_negative() -
     assert isinstance(report, Report)
     assert [one.kind for one in report.findings] == ["none", "whole", "alone", "alone", "without", "without"]
     assert found(report, "none").estimate.value == 1
-    untouched = found(report, "alone", "wex").difference
-    assert untouched is not None and untouched.value == 0 and untouched.p == 1
+    alone, whole, without = found(report, "alone", "wex"), found(report, "whole"), found(report, "without", "first")
+    assert alone.estimate.value == 1 and alone.difference is whole.difference is None, "which would only say: something changed"
+    assert without.difference is not None and without.difference.n == 6 and without.corrected is not None
+
+
+def test_of_a_single_term_there_is_one_comparison() -> None:
+    _, _, report = run(Painter(lambda terms, seed: "first" in terms and seed % 4 > 0), "first")
+    assert [one.corrected for one in report.findings[1:]] == [found(report, "whole").difference.p] * 3  # type: ignore[union-attr]
+    assert "comparisons" not in report.power
 
 
 def test_equal_pictures_keep_equally_much_whatever_their_arms_name() -> None:

@@ -72,6 +72,7 @@ class TestNamed:
     def test_axes_and_plans_mean_the_same_by_them(self) -> None:
         meant = expand("@short")
         assert parse_axis("negative=|@short|@short:0.5").values == ("", Negative(meant), Negative(meant, 0.5))
+        assert parse_axis("negative:hat=cap|@short").values == ("cap", meant)
         assert Plan("a man", "0:4", negatives=["", "@short"]).negatives == ("", meant)
 
     @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ from negativa.experiments.plan import Plan, read_plan
 from negativa.experiments.statistics import Estimate
 from negativa.experiments.studying import Begun, Damaged, Drawn, Failed, Finished, study
 from negativa.experiments.verdicts import Verdict
+from negativa.language.named import expand
 from negativa.measures import Shot, build
+from negativa.plain.receipt import OUT_OF_RANGE
 from tests import lora_files
 from tests.conftest import tiny_pipeline
 
@@ -136,6 +139,8 @@ def test_a_negative_in_a_plan_has_the_weight_and_window_that_are_written_behind_
     )
     assert plan.negatives == ("", "hat", "hat:0.5", "hat:1.0:0.2:1.0", "at 10:30")
     found = [Negative("hat"), Negative("hat", 0.5), Negative("hat", 1, 0.2), Negative("at 10:30"), Negative("hat", 2)]
+    several = Plan("a man", "3:5", handmade=[{"label": "x", "negative": ["hat:2", "@short"]}]).arms()[1].recipe.negative
+    assert several == (Negative("hat", 2), Negative(expand("@short")))
     assert [one for arm in plan.arms() for one in arm.recipe.negative] == found
     assert Plan.from_dict(plan.to_dict()) == plan and plan.arms()[2].label == "not “hat:0.5”"
     with pytest.raises(InputError, match=r"negative: 'hat:1e3' was given; allowed: TEXT"):
@@ -321,6 +326,48 @@ def test_a_number_of_a_whole_arm_has_a_jackknife_interval(finished: Path) -> Non
     row = next(r for r in rows_of(finished / "verdicts.csv") if (r["measure"], r["arm"]) == ("spread", "not “mustache”"))
     assert [float(row[name]) for name in ("value", "low", "high")] == pytest.approx([value, value - reach, value + reach])
     assert int(row["n"]) == int(row["difference_n"]) == SEEDS
+
+
+@pytest.mark.parametrize("held", ["report.html", "scores.csv", "pictures/cat.png"])
+def test_files_in_the_place_of_a_studys_are_left_alone(values: dict[str, Any], here: Here, tmp_path: Path, held: str) -> None:
+    (file := tmp_path / "mine" / held).parent.mkdir(parents=True)
+    file.write_text("mine")
+    with pytest.raises(InputError, match=re.escape(f"has no study in it, but {held!r}, which one would replace")):
+        list(study(Plan(**values), tmp_path / "mine", here))
+    assert file.read_text() == "mine" and not (tmp_path / "mine" / "study.db").exists()
+
+
+def test_a_lost_database_does_not_take_the_pictures_along(
+    values: dict[str, Any], here: Here, finished: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(finished, tmp_path / "copy"))
+    before = sorted((copy / "pictures").iterdir())
+    (copy / "study.db").write_bytes(b"")
+    with pytest.raises(InputError, match="has no study in it, but"):
+        list(study(Plan(**values), copy, here))
+    assert sorted((copy / "pictures").iterdir()) == before != []
+
+
+def test_a_measure_that_lacks_what_it_needs_is_said_before_a_plan_is_begun(
+    values: dict[str, Any], here: Here, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="weights: '/no/such/weights' cannot be read"):
+        next(study(Plan(**values | {"measures": ["contrast", "clip_kept:/no/such/weights"]}), tmp_path / "new", here))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_picture_that_means_nothing_is_a_failure(values: dict[str, Any], here: Here, tmp_path: Path) -> None:
+    def broken(recipes: Sequence[Recipe]) -> Iterator[Made]:
+        for made in here(recipes):
+            lost = recipes[made.index].negative and recipes[made.index].seed == 1 and made.receipt
+            yield replace(made, receipt=replace(made.receipt, notices=(OUT_OF_RANGE,))) if lost else made
+
+    events = list(study(Plan(**values), tmp_path, broken))
+    assert [one.failure.sentence for one in events if isinstance(one, Failed)] == [OUT_OF_RANGE]
+    contrast = next(one for one in events[-1].verdicts if one.measure == "contrast" and one.difference)
+    assert contrast.difference.n == SEEDS - 1
+    page = html.unescape((tmp_path / "report.html").read_text())
+    assert f"With {SEEDS - 1} seeds" in page and f'<td class="number">{SEEDS - 1}</td>' in page
 
 
 def test_arms_beside_each_other_are_held_to_what_none_of_them_names(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ class Begun:
 class Finding:
     """An arm by one measure: its `estimate`, and its paired `difference` from the arm that it is set `against`.
 
-    A term `alone` and the `whole` are set against none, a term left out (`without`) and the `shortest` against the whole.
+    A term `alone` and the `whole` are set against none, but by a measure over pairs, which is measured from none as it is; a
+    term left out (`without`) and the `shortest` against the whole.
     `corrected` is the difference's p after Holm (1979) over the findings of a measure, the shortest apart; it was chosen.
     `rows` are the network rows asked per picture.
     """
@@ -221,7 +222,7 @@ def _report(shelf: Shelf, measures: list[Measure], shortest: Terms | None, notic
         seconds=seconds,
         notices=tuple(said),
         failures=tuple(shelf.failures),
-        power=power_note(len(shelf.plan.seeds), 1 + 2 * len(shelf.plan.terms)),
+        power=power_note(len(shelf.plan.seeds), 1 + 2 * len(shelf.plan.terms) if len(shelf.plan.terms) > 1 else 1),
     )
 
 
@@ -231,12 +232,17 @@ def _findings(shelf: Shelf, measure: Measure, shortest: Terms | None) -> list[Fi
     def finding(kind: Kind, term: str, arm: Terms, against: Against = "") -> Finding:
         estimate = shelf.estimate(measure, arm)
         other = plan.terms if against == "whole" else ()
-        change = shelf.compare(measure, other, arm) if against else None
+        told = against == "whole" or (against == "none" and measure.over != "pair")  # which is measured from none as it is
+        change = shelf.compare(measure, other, arm) if told else None
         return Finding(kind, term, ", ".join(arm), measure.label, estimate, change, against, None, shelf.rows(arm))
 
+    whole = ", ".join(plan.terms)
     found = [finding("none", "", ()), finding("whole", "", plan.terms, "none")]
     found += [finding("alone", term, (term,), "none") for term in plan.terms]
     found += [finding("without", term, plan.without(term), "whole") for term in plan.terms]
-    compared = [one.difference.p for one in found if one.difference]
-    found[1:] = [replace(one, corrected=p) for one, p in zip(found[1:], holm(compared), strict=True)]
+    # of a single term the whole, it alone and without it are one comparison
+    pairs = [frozenset((one.negative, whole if one.against == "whole" else "")) for one in found]
+    once = {pair: one.difference.p for pair, one in zip(pairs, found, strict=True) if one.difference}
+    corrected = dict(zip(once, holm([*once.values()]), strict=True))
+    found = [replace(one, corrected=corrected.get(pair)) for pair, one in zip(pairs, found, strict=True)]
     return found if shortest is None else [*found, finding("shortest", "", shortest, "whole")]

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from negativa import rules
 from negativa.errors import InputError, nearest
+from negativa.language.named import expand
 from negativa.language.negatives import parse_negative, write_negative
 from negativa.plain.conditions import Negative
 from negativa.plain.knobs import KNOBS
@@ -118,6 +119,8 @@ def parse_axis(text: str) -> Axis:
     values = [value.strip() for value in written.split("|" if "|" in written else ",")]
     if name.startswith(f"{KNOB}:"):
         return Axis(name, tuple(_number(name, value, float) for value in values))
+    if search and name.partition(":")[0] == "negative":
+        values = [expand(value) for value in values]
     return Axis(name, tuple(values if search else [_value(_field(name), value) for value in values]))
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, Unpack
 
 from negativa.errors import NegativaError
-from negativa.plain.receipt import Receipt
+from negativa.plain.receipt import OUT_OF_RANGE, Receipt
 from negativa.plain.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ class Made:
     image: Image.Image | None
     receipt: Receipt | None
     failure: str = ""
+
+    @property
+    def unusable(self) -> str:
+        """Why there is nothing here that could be scored, a sentence; "" if there is."""
+        if self.image is None or self.receipt is None:
+            return self.failure
+        return OUT_OF_RANGE if OUT_OF_RANGE in self.receipt.notices else ""
 
 
 class Maker(Protocol):

@@ -179,8 +179,9 @@ class Plan:
 
     def _recipe(self, **values: Any) -> Recipe:
         shared = {name: getattr(self, name) for name in fairness.SHARED}
-        if isinstance(written := values.get("negative"), str):
-            values["negative"] = parse_negative(written)
+        if isinstance(given := values.get("negative"), str | list):
+            several = [given] if isinstance(given, str) else given
+            values["negative"] = [parse_negative(one) if isinstance(one, str) else one for one in several]
         recipe = Recipe.from_dict(shared | values)
         build(recipe)
         return recipe

@@ -48,6 +48,7 @@ def _page(store: Store, verdicts: Sequence[Verdict], pictures: Sequence[Picture]
     page = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page.filters |= {"figure": _figure, "signed": lambda value: _figure(value, "+"), "chance": _chance}
     plan = store.plan
+    fewest = min([len(plan.seeds), *(one.difference.n for one in verdicts if one.difference)])
     measures = []
     for name in plan.measures:
         found = [verdict for verdict in verdicts if verdict.measure == name]
@@ -65,7 +66,7 @@ def _page(store: Store, verdicts: Sequence[Verdict], pictures: Sequence[Picture]
         notices=_notices(pictures),
         made=_made(pictures),
         facts=_facts(store, pictures),
-        power=power_note(len(plan.seeds), plan.comparisons or 1),
+        power=power_note(fewest, plan.comparisons or 1),
         level=LEVEL,
     )
 

@@ -48,8 +48,8 @@ class Shelf:
         todo = [(arm, seed) for seed in self.plan.seeds for arm in arms if self.plan.at(arm, seed) not in self.receipts]
         for made in self.make([self.plan.at(arm, seed) for arm, seed in todo]):
             arm, seed = todo[made.index]
-            if made.image is None or made.receipt is None:
-                self.failures[made.failure] = None
+            if (why := made.unusable) or made.image is None or made.receipt is None:
+                self.failures[why] = None
             else:
                 recipe = self.plan.at(arm, seed)
                 make_folder("out", self.folder)  # only now: a run that made nothing leaves nothing

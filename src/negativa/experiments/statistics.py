@@ -16,6 +16,7 @@ CONFIDENCE: Final = 0.95
 LEVEL: Final = 0.05  # a p-value below it is called significant
 POWER: Final = 0.8
 RESAMPLES: Final = 9_999
+TOGETHER: Final = 1_000_000  # numbers of resamples in memory
 
 Statistic = Callable[[Sequence[int]], float]
 
@@ -206,8 +207,14 @@ def _bootstrap(rows: np.ndarray) -> tuple[float, float]:
         return float(rows[0]), float(rows[0])
     tail = norm.cdf(math.sqrt(n / (n - 1)) * t.ppf((1 - CONFIDENCE) / 2, n - 1))
     settings = {"n_resamples": RESAMPLES, "confidence_level": 1 - 2 * float(tail), "rng": np.random.default_rng(0)}
+    settings["batch"] = _batch(n)
     found = bootstrap((rows,), np.mean, method="percentile", **settings).confidence_interval  # type: ignore[arg-type]
     return float(found.low), float(found.high)
+
+
+def _batch(n: int) -> int:
+    """How many resamples of n rows are looked at together, so that memory does not grow with n."""
+    return max(1, TOGETHER // n)
 
 
 def _agresti_min(gained: int, lost: int, n: int) -> tuple[float, float]:
@@ -224,8 +231,8 @@ def _sign_flips(apart: np.ndarray) -> float:
 
     if len(apart) == 1 or not apart.any():
         return 1.0
-    rng = np.random.default_rng(0)
-    found = permutation_test((apart,), np.mean, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=rng)
+    settings = {"n_resamples": RESAMPLES, "batch": _batch(len(apart)), "rng": np.random.default_rng(0)}
+    found = permutation_test((apart,), np.mean, permutation_type="samples", vectorized=True, **settings)
     return float(found.pvalue)
 
 

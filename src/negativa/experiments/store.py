@@ -13,7 +13,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -38,6 +38,8 @@ try:
 except ImportError:  # Windows: there, nothing keeps two runs of one study apart
     fcntl = None
 
+DATABASE: Final = "study.db"
+REPORTS: Final = ("report.html", *(f"{table}.{end}" for table in ("scores", "verdicts") for end in ("csv", "parquet")))
 OURS: Final = re.compile(r"[0-9a-f]{64}\.png|\.negativa-[0-9a-f]{12}")
 VARYING: Final = ("rows_run", "seconds")  # of a receipt: what depends on the company a picture was made in
 TABLES: Final = """
@@ -58,11 +60,19 @@ INSERT INTO runs VALUES (?1, ?2, 1, ?3) ON CONFLICT DO UPDATE SET seconds = ?2, 
 """
 
 
+def has_study(folder: str | os.PathLike[str]) -> bool:
+    """Whether a study was begun in a folder."""
+    with suppress(OSError):
+        return (Path(folder) / DATABASE).stat().st_size > 0
+    return False
+
+
 class Store:
     """The folder of one study: `study.db` and `pictures/`; a context manager, for one process at a time.
 
-    Raises `InputError` if the folder holds another plan or is in use, `OutputError` if it cannot be written. Both hold
-    for every method: a full disk ends in an `OutputError`, with all that was finished before it kept.
+    Raises `InputError` if the folder holds another plan, files in the place of a study's, or is in use, `OutputError` if it
+    cannot be written. Both hold for every method: a full disk ends in an `OutputError`, with all that was finished before it
+    kept.
     """
 
     def __init__(self, folder: str | os.PathLike[str], plan: Plan) -> None:
@@ -70,6 +80,11 @@ class Store:
         self.pictures = self.folder / "pictures"
         self._arms = plan.arms()
         self._begun, self._clock = datetime.now(UTC).isoformat("T", "milliseconds"), time.monotonic()
+        if not has_study(folder) and (held := _others(self.folder)):
+            raise InputError(
+                f"out: {str(folder)!r} has no study in it, but {held!r}, which one would replace;"
+                " allowed: a new folder, or a whole copy of study.db in its place"
+            )
         try:
             self.pictures.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.pictures)
@@ -77,8 +92,8 @@ class Store:
             said = f"out: {str(folder)!r} cannot be the folder of a study: {error.strerror or error}"
             raise OutputError(f"{said}; allowed: a new folder") from error
         try:
-            with self._sentences("study.db"):
-                self._db = sqlite3.connect(self.folder / "study.db", isolation_level=None, timeout=30)
+            with self._sentences(DATABASE):
+                self._db = sqlite3.connect(self.folder / DATABASE, isolation_level=None, timeout=30)
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._adopt()
@@ -113,7 +128,7 @@ class Store:
             except OSError:
                 whole = False
             kept.add(one.hash) if whole else damaged.append(one)
-        with self._sentences("study.db"), self._transaction():
+        with self._sentences(DATABASE), self._transaction():
             self._db.execute("DELETE FROM failures")
             for one in damaged:
                 self._db.execute("DELETE FROM pictures WHERE arm = ? AND seed = ?", (one.arm, one.seed))
@@ -154,7 +169,7 @@ class Store:
         picture = Picture(arm, seed, hashlib.sha256(data).hexdigest(), said)
         self.write(self._path(picture.hash), data)
         row = (arm, seed, picture.hash, receipt.to_json(), receipt.rows_asked, receipt.rows_run, receipt.seconds)
-        with self._sentences("study.db"), self._transaction():
+        with self._sentences(DATABASE), self._transaction():
             self._db.execute("INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             self._db.execute(COUNTED, (self._begun, time.monotonic() - self._clock, machine(receipt.device)))
             self._forget_scores(arm)
@@ -177,7 +192,7 @@ class Store:
 
         Of a measure over whole arms: None -> the value of all, seed -> the value of all others.
         """
-        with self._sentences("study.db"), self._transaction():
+        with self._sentences(DATABASE), self._transaction():
             rows = [(measure, arm, seed, value) for seed, value in values.items()]
             self._db.executemany("INSERT INTO scores VALUES (?, ?, ?, ?)", rows)
 
@@ -187,7 +202,7 @@ class Store:
 
     def put_alike(self, measure: str, arm: str, before: Scores, after: Scores) -> None:
         """Keep what a measure over whole arms says of an arm's baseline and of the arm, both held to the same."""
-        with self._sentences("study.db"), self._transaction():
+        with self._sentences(DATABASE), self._transaction():
             rows = [(measure, arm, seed, before[seed], value) for seed, value in after.items()]
             self._db.executemany("INSERT INTO alike VALUES (?, ?, ?, ?, ?)", rows)
 
@@ -205,7 +220,7 @@ class Store:
         return self.pictures / f"{digest}.png"
 
     def _rows(self, question: str, *values: object) -> list[Any]:
-        with self._sentences("study.db"):
+        with self._sentences(DATABASE):
             return self._db.execute(question, values).fetchall()
 
     def _adopt(self) -> None:
@@ -259,6 +274,14 @@ class Store:
                 raise InputError(f"{said}; allowed: a new folder, or a whole copy of {what} in its place") from error
             said = f"out: {what} of {str(self.folder)!r} could not be used: {reason}"
             raise OutputError(f"{said}; what is finished is kept, run the study again to go on") from error
+
+
+def _others(folder: Path) -> str:
+    """A file that stands where a study would write one, "" if none does."""
+    with suppress(OSError):
+        names = [path for path in folder.iterdir() if path.name in REPORTS] + [*(folder / "pictures").glob("*")]
+        return str(names[0].relative_to(folder)) if names else ""
+    return ""
 
 
 def _png(image: Image.Image, receipt: Receipt) -> bytes:

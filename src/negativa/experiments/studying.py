@@ -13,7 +13,7 @@ from negativa.experiments.making import Here, Maker
 from negativa.experiments.plan import Arm, Plan, read_plan
 from negativa.experiments.records import Failure, Picture
 from negativa.experiments.scoring import score, score_alike
-from negativa.experiments.store import Store
+from negativa.experiments.store import Store, has_study
 from negativa.experiments.verdicts import Verdict, judge
 from negativa.measures import build
 from negativa.measures.measure import Shot
@@ -78,10 +78,13 @@ def study(plan: Plan | str | os.PathLike[str], folder: str | os.PathLike[str], m
     `report.html`, `scores.csv`, `verdicts.csv` and, where pyarrow is installed, both as `.parquet`.
     However often it is interrupted, the result is the same: bit for bit if the maker is reproducible, else to the rounding
     that depends on which pictures are made side by side. So does `rows_run`; `rows_asked` is the stable cost.
-    Raises `InputError` for a plan or folder that cannot be used, `ModelError` if no picture at all can be made,
-    `OutputError` if the disk is full; what is finished is then kept.
+    Raises `InputError` for a plan or folder that cannot be used, and before a plan is begun for a measure that lacks what it
+    needs; `ModelError` if no picture at all can be made, `OutputError` if the disk is full; what is finished is then kept.
     """
     plan = plan if isinstance(plan, Plan) else read_plan(plan)
+    if not has_study(folder):  # a plan is not changed once it is begun
+        for name in plan.measures:
+            build(name).check()
     with Store(folder, plan) as store:
         yield from _draw(store, make or Here())
         yield from _score(store)
@@ -103,10 +106,10 @@ def _draw(store: Store, make: Maker) -> Iterator[Event]:
     reasons = Counter[str]()
     for made in make([arm.at(seed) for arm, seed in missing]):
         arm, seed = missing[made.index]
-        if made.image is None or made.receipt is None:
-            reasons[made.failure] += 1
-            store.fail(arm.label, seed, made.failure)
-            yield Failed(Failure(arm.label, seed, made.failure))
+        if (why := made.unusable) or made.image is None or made.receipt is None:
+            reasons[why] += 1
+            store.fail(arm.label, seed, why)
+            yield Failed(Failure(arm.label, seed, why))
         else:
             done += 1
             yield Drawn(store.put(arm.label, seed, made.image, made.receipt), done, total)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from negativa.plain.recipe import Recipe
+
+OUT_OF_RANGE: Final = "the network's numbers ran out of range, the picture means nothing; try float32 or a smaller scale"
 
 
 @dataclass(frozen=True)

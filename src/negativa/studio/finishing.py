@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from negativa.errors import ModelError
 from negativa.notices import said_of
-from negativa.plain.receipt import Receipt
+from negativa.plain.receipt import OUT_OF_RANGE, Receipt
 from negativa.plain.recipe import Recipe
 from negativa.sampling.engine import Running
 from negativa.sampling.memory import is_short, size_of
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 IN_TILES: Final = (
     "memory was too short to decode the picture as a whole: it was decoded in tiles, whose tones may differ a little"
 )
-OUT_OF_RANGE: Final = "the network's numbers ran out of range, the picture means nothing; try float32 or a smaller scale"
 PIXELS: Final = 2**16  # decoded in one call, of small pictures: one of terrarium's alone leaves cores idle
 
 

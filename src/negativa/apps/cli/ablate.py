@@ -44,7 +44,7 @@ def ablate(
     machine: Machine,
 ) -> None:
     """Take a negative apart: negativa ablate "portrait of a man" -n "mustache, blurry, hat" --measure presence:mustache"""
-    from negativa.experiments.ablation import Begun, Report, ablate
+    from negativa.experiments.ablation import Begun, Drawn, Report, ablate
     from negativa.experiments.bars import by_measure, write_report
     from negativa.experiments.making import Here
     from negativa.experiments.page import PICTURES
@@ -55,11 +55,12 @@ def ablate(
     make = Here(**machine.loading)
     events = ablate(base, _joined(negative), measure, read_seeds(seeds), minimise, make, folder / PICTURES)
     with interruption(lambda: compare.kept(folder if (folder / PICTURES).exists() else None)):
-        for event in counted(events, None):
-            if isinstance(event, Begun):
-                more = f", then at most {event.more} to find a shortest negative" if minimise else ""
-                say(f"{event.pictures} pictures{more}")
-            elif isinstance(event, Report):
+        begun = next(events)
+        assert isinstance(begun, Begun)
+        more = f", then at most {begun.more} to find a shortest negative" if minimise else ""
+        say(f"{begun.pictures} pictures{more}")
+        for event in counted(events, None if minimise else begun.pictures, Drawn):
+            if isinstance(event, Report):
                 say_all((*machine.unread(base), *event.notices), event.failures)
                 if not event.findings:
                     raise InputError(f"measure: none could score the pictures in {str(folder)!r}; {event.failures[-1]}")

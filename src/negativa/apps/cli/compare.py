@@ -49,12 +49,12 @@ def fill_tables(tables: list[Table], make: Here, folder: Path, title: str, overw
     Ends with status 1 if a cell has no picture.
     """
     from negativa.experiments.page import Album
-    from negativa.experiments.tables import Summary, fill
+    from negativa.experiments.tables import Cell, Summary, fill
 
     album, summary, page = Album(folder, title, overwrite), None, None
     with interruption(lambda: kept(page)):
         try:
-            for event in counted(fill(tables, make), sum(len(row) for table in tables for row in table.recipes)):
+            for event in counted(fill(tables, make), sum(len(row) for table in tables for row in table.recipes), Cell):
                 if isinstance(event, Summary):
                     summary = event
                 else:

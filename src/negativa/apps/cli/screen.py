@@ -60,14 +60,15 @@ def progress(events: Iterable[Stepped | Result], total: int) -> Iterator[Stepped
             yield event
 
 
-def counted(events: Iterable[T], total: int | None) -> Iterator[T]:
-    """Hand events on, with a bar that counts them."""
+def counted(events: Iterable[T], total: int | None, kind: type | tuple[type, ...] = object) -> Iterator[T]:
+    """Hand events on, with a bar that counts those of a kind."""
     from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 
     with _bars(MofNCompleteColumn(), TimeElapsedColumn()) as bar:
         task = bar.add_task("pictures", total=total)
         for event in events:
-            bar.advance(task)
+            if isinstance(event, kind):
+                bar.advance(task)
             yield event
 
 
@@ -103,7 +104,7 @@ def studied(events: Iterable[Event]) -> Iterator[Event]:
 
     columns = MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn()
     with _bars(*columns, always=True) as bar:
-        drawing, scoring = bar.add_task("pictures", total=None, rate=""), bar.add_task("scores", total=None, rate="")
+        drawing, scoring = bar.add_task("pictures", total=None, rate=""), bar.add_task("scores", rate="", visible=False)
         began, fresh, failed = time.monotonic(), 0, 0
         for event in events:
             match event:
@@ -116,8 +117,10 @@ def studied(events: Iterable[Event]) -> Iterator[Event]:
                 case Failed(failure) if failure.seed is not None:
                     failed += 1
                     bar.advance(drawing)
+                case Failed():  # a measure
+                    bar.advance(scoring)
                 case Scored(_, _, done, total):
-                    bar.update(scoring, completed=done, total=total)
+                    bar.update(scoring, completed=done, total=total, visible=True)
                 case Finished():
                     bar.stop()  # what follows is for standard output
                 case _:

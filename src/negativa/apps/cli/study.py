@@ -103,4 +103,5 @@ def _line(verdict: Verdict) -> str:
     said += f"{with_interval(verdict.estimate)}, n {verdict.estimate.n}"
     if verdict.difference is None:
         return said
-    return f"{said}; beside {verdict.baseline}: {with_interval(verdict.difference, '+')}, {verdict.word}"
+    pairs = f", {verdict.difference.n} pairs" if verdict.difference.n != verdict.estimate.n else ""
+    return f"{said}; beside {verdict.baseline}: {with_interval(verdict.difference, '+')}{pairs}, {verdict.word}"
