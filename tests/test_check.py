@@ -122,6 +122,31 @@ class TestSaid:
     def test_a_negative_that_is_the_prompt_is_said(self, studio, rule: str) -> None:
         said = said_of(studio.complete(Recipe("a hat", "a hat", rule=rule)), studio.denoiser)
         assert any("the negative 'a hat' equals the prompt" in one for one in said)
+        assert any("the two cancel" in one for one in said) == (rule == "cfg")
+
+    def test_a_rule_that_decides_by_what_is_predicted_is_not_said_to_hear_nothing(self, studio) -> None:
+        for tau in (1.0, 20.0):
+            recipe = Recipe("a man with a hat", "a man", rule="crg", knobs={"tau": tau}, steps=8)
+            assert not any("has no effect" in one for one in said_of(studio.complete(recipe), studio.denoiser))
+
+    @pytest.mark.parametrize(
+        ("recipe", "idle"),
+        [
+            (Recipe(""), True),
+            (Recipe("", rule="pag"), False),
+            (Recipe("[a hat:0.5]"), False),
+            (Recipe("", "a hat"), False),
+        ],
+    )
+    def test_a_scale_that_nothing_reads_is_said(self, studio, recipe: Recipe, idle: bool) -> None:
+        said = said_of(studio.complete(recipe.replace(scale=7.0, steps=4)), studio.denoiser)
+        assert any("the scale has no effect" in one for one in said) == idle
+
+    def test_wrappers_around_the_prompt_alone_are_said(self, studio) -> None:
+        for recipe in (Recipe("a hat", scale=1, wrappers="rescale"), Recipe("a hat", rule="none", wrappers="rescale")):
+            said = "the wrapper 'rescale' has no effect: the picture follows the prompt alone"
+            assert said in said_of(studio.complete(recipe), studio.denoiser)
+            assert said not in said_of(studio.complete(recipe.replace(rule="cfg", scale=3)), studio.denoiser)
 
     def test_a_window_without_a_negative_is_said(self, studio) -> None:
         said = said_of(studio.complete(Recipe("a hat", window=(0, 0.5))), studio.denoiser)

@@ -86,6 +86,11 @@ BAD = {
     "knob": (("generate", "x", "--knob", "momentum"), "knob: 'momentum' was given; allowed: NAME=NUMBER"),
     "another's knob": (("generate", "x", "--knob", "momentum=1"), "knobs: the rule 'cfg' has no knob 'momentum'"),
     "wrapper": (("generate", "x", "--wrap", "rescal"), "did you mean 'rescale'"),
+    "wrapper's field twice": (
+        ("generate", "x", "--wrap", "rescale:share=1:share=0.1"),
+        "wrappers: 'rescale:share=1:share=0.1' has 'share' twice; allowed: once",
+    ),
+    "label of the mixture": (("check", "foo", "--model", "exact"), "labels: there is no label 'foo'"),
     "wrapper's field": (("generate", "x", "--wrap", "rescale:phi=1"), "wrappers: 'rescale' has no 'phi'"),
     "wrapper's number": (
         ("generate", "x", "--wrap", "rescale:share=2"),

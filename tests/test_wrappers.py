@@ -10,7 +10,7 @@ import torch
 from diffusers.guiders.guider_utils import rescale_noise_cfg
 
 import negativa
-from negativa import InputError, Recipe
+from negativa import InputError, Negative, Recipe
 from negativa.plain.passes import LATENTS, NOTHING, POSITIVE, Active, Moment
 from negativa.rules import ClassifierFree, Unguided, Window, build
 from negativa.rules.adaptive import IDLE, Adaptive
@@ -300,6 +300,13 @@ class TestAdaptive:
         recipe = Recipe("west", text, steps=10, scale=3.0, wrappers=("adaptive:bar=-1",))  # idle after every step that asks
         made = negativa.load("exact").generate(recipe)
         assert made.receipt.rows_asked == 10 + (2 if "[" in text else 1)
+
+    @pytest.mark.parametrize("rule", ["dng", "crg", "sld", "sega"])
+    def test_what_a_rule_remembers_of_a_negative_is_forgotten_with_its_words(self, rule: str) -> None:
+        """A negative that changes its words half-way is like two, each in its half."""
+        studio, recipe = negativa.load("exact"), Recipe("south", "[south:west:0.5]", steps=10, rule=rule, seed=3)
+        two = recipe.replace(negative=(Negative("south", 1, 0, 0.5), Negative("west", 1, 0.5, 1)))
+        assert torch.equal(studio.generate(recipe).latents, studio.generate(two).latents)
 
     def test_wrapped_again_it_needs_the_positive_only(self) -> None:
         values, memory, now = drawn(), {}, moment(ONE)

@@ -35,7 +35,7 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
         if negative(i) not in acting:
             said.append(f"the negative {one.label} has no effect: {_why_inert(recipe, i)}")
         elif _same(named, asked, negative(i), POSITIVE) and len(recipe.negative) == 1 and (one.weight == 1 or not one.text):
-            said.append(f"the negative {one.label} equals the prompt: where it acts, the two cancel")
+            said.append(f"the negative {one.label} equals the prompt: {_when_equal(recipe)}")
     for one in recipe.images:
         if not any(one.acts_at(step, recipe.steps) for step in range(recipe.steps)):
             why = "its weight is 0" if one.weight == 0 else _no_step(recipe, one.start, one.stop)
@@ -81,8 +81,12 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
         said.append(
             "the scale has no effect: at no step does the rule guide away from anything, as its knobs and wrappers stand"
         )
-    elif named[POSITIVE] == named[NOTHING] and recipe.scale != 1 and not recipe.negative and not pictures:
+    elif set(asked) == {POSITIVE, NOTHING} and not pictures and all(map(_reads_nothing, chain.from_iterable(asked.values()))):
         said.append("the prompt is empty and there is no negative: the scale has no effect")
+    if set(asked) == {POSITIVE} and (recipe.scale == 1 or not rules.has_scale(recipe)):
+        names = [written.partition(":")[0] for written in recipe.wrappers]
+        idle = names if rules.has_scale(recipe) else [name for name in names if name != "ramp"]
+        said += [f"the wrapper {name!r} has no effect: the picture follows the prompt alone" for name in idle]
     return tuple(said)
 
 
@@ -125,6 +129,12 @@ def _why_inert(recipe: Recipe, index: int) -> str:
     if any(inside(step, recipe.steps, start, stop) for step in range(recipe.steps)):
         return f"the rule {recipe.rule!r} does not hear it, as its knobs and wrappers stand"
     return _no_step(recipe, start, stop)
+
+
+def _when_equal(recipe: Recipe) -> str:
+    if getattr(rules.kind_of(recipe), "from_baseline", False):
+        return "where it acts, the two cancel"
+    return f"the rule {recipe.rule!r} is to draw the same and not to draw it"
 
 
 def _no_step(recipe: Recipe, start: float, stop: float) -> str:

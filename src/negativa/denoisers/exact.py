@@ -128,6 +128,8 @@ class Exact:
         raise InputError(f"lora: {self.name!r} has no weights that {file!r} could change; allowed: a model that has")
 
     def chunks(self, words: Words) -> int:
+        if not words.chunks:
+            self._mixture(words)  # whose labels are worth knowing before any work
         return 0
 
     def learned(self, words: Words) -> Mapping[str, str]:

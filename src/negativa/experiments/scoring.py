@@ -35,11 +35,9 @@ def score(measure: Measure, shots: Mapping[int, Shot]) -> dict[int | None, float
         return {}
     if measure.over != "arm":
         return dict(zip(shots, map(_finite, measure.score([*shots.values()])), strict=True))
-    found: dict[int | None, float | None] = {None: _finite(*measure.score([*shots.values()]))}
-    for seed in shots:
-        others = [shot for other, shot in shots.items() if other != seed]
-        found[seed] = _finite(*measure.score(others)) if len(others) > 1 else None
-    return found
+    every = [*shots.values()]
+    others = map(_finite, measure.leaving_out(every)) if len(every) > 2 else [None] * len(every)
+    return {None: _finite(*measure.score(every)), **dict(zip(shots, others, strict=True))}
 
 
 def score_alike(measure: Measure, shots: Mapping[int, Shot]) -> tuple[Scores, Scores]:

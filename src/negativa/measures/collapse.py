@@ -8,8 +8,8 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from negativa.measures.measure import Measure, Shot
-from negativa.measures.pictures import several
+from negativa.measures.measure import Shot
+from negativa.measures.pairwise import Pairwise
 from negativa.measures.reading import squares
 
 SQUARES: Final = 32  # a side
@@ -17,7 +17,7 @@ ALIKE: Final = 0.03  # root mean square difference of colours, 0 to 1
 
 
 @dataclass(frozen=True)
-class Collapse(Measure):
+class Collapse(Pairwise):
     """Share of an arm's pictures (0 to 1) that have a near-identical twin of another seed.
 
     Two pictures are near-identical if the mean colours of 32x32 squares differ by less than 0.03 (root mean square, colours
@@ -28,10 +28,12 @@ class Collapse(Measure):
     name: ClassVar = "collapse"
     unit: ClassVar = "share of pictures with a twin"
     better: ClassVar = "less"
-    over: ClassVar = "arm"
 
-    def score(self, shots: Sequence[Shot]) -> list[float]:
-        rows = np.stack([squares(image, SQUARES).ravel() for image in several(self, shots)])
+    def matrix(self, shots: Sequence[Shot]) -> np.ndarray:
+        rows = np.stack([squares(shot.image, SQUARES).ravel() for shot in shots])
         apart = np.stack([np.sqrt(((rows - row) ** 2).mean(axis=1)) for row in rows])
         np.fill_diagonal(apart, np.inf)
-        return [float((apart.min(axis=1) < ALIKE).mean())]
+        return apart
+
+    def of(self, matrix: np.ndarray) -> float:
+        return float((matrix.min(axis=1) < ALIKE).mean())

@@ -57,3 +57,7 @@ class Measure(ABC):
 
         Raises `InputError` if it cannot score such pictures (another size, no `before`, weights that are not there).
         """
+
+    def leaving_out(self, shots: Sequence[Shot]) -> list[float]:
+        """Of a measure over a whole arm: the score of all shots but one, for each one that is left out; three or more."""
+        return [self.score([*shots[:i], *shots[i + 1 :]])[0] for i in range(len(shots))]

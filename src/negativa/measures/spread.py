@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from negativa.measures.measure import Measure, Shot
-from negativa.measures.pictures import several
+from negativa.measures.measure import Shot
+from negativa.measures.pairwise import Pairwise
 from negativa.measures.reading import similarity
 
 
 @dataclass(frozen=True)
-class Spread(Measure):
+class Spread(Pairwise):
     """Mean distance of any two pictures of an arm, 0 (all alike) to 2.
 
     The distance is one minus the cosine of what terrarium's reader sees, or of the colours in 16x16 squares for other models.
@@ -23,8 +23,9 @@ class Spread(Measure):
     name: ClassVar = "spread"
     unit: ClassVar = "1 - cosine, mean over pairs"
     better: ClassVar = "more"
-    over: ClassVar = "arm"
 
-    def score(self, shots: Sequence[Shot]) -> list[float]:
-        upper = np.triu_indices(len(several(self, shots)), 1)
-        return [float(1 - similarity(shots)[upper].mean())]
+    def matrix(self, shots: Sequence[Shot]) -> np.ndarray:
+        return similarity(shots)
+
+    def of(self, matrix: np.ndarray) -> float:
+        return float(1 - matrix[np.triu_indices(len(matrix), 1)].mean())

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from negativa.measures.measure import Measure, Shot
-from negativa.measures.pictures import several
+from negativa.measures.measure import Shot
+from negativa.measures.pairwise import Pairwise
 from negativa.measures.reading import similarity
 
 
 @dataclass(frozen=True)
-class Variety(Measure):
+class Variety(Pairwise):
     """Vendi score: the effective number of different pictures, 1 (all alike) to n (nothing in common).
 
     Friedman & Dieng 2023, arXiv 2210.02410, definition 3.1: exp of the entropy of the eigenvalues of K / n. K holds the
@@ -25,11 +25,12 @@ class Variety(Measure):
     name: ClassVar = "variety"
     unit: ClassVar = "effective number of different pictures"
     better: ClassVar = "more"
-    over: ClassVar = "arm"
 
-    def score(self, shots: Sequence[Shot]) -> list[float]:
-        several(self, shots)
-        return [vendi(similarity(shots))]
+    def matrix(self, shots: Sequence[Shot]) -> np.ndarray:
+        return similarity(shots)
+
+    def of(self, matrix: np.ndarray) -> float:
+        return vendi(matrix)
 
 
 def vendi(kernel: np.ndarray) -> float:

@@ -46,7 +46,7 @@ def knobs_of(kind: type) -> dict[str, Knob]:
 KNOBS: Final[dict[str, Knob]] = {
     "seed": Knob(0, 0, 2**64 - 1, "Decides the noise."),
     "steps": Knob(30, 1, 1000, "Steps from noise to picture."),
-    "scale": Knob(None, -1000.0, 1000.0, "Guidance scale, 1 is the prompt alone; the model's own if not given.", whole=False),
+    "scale": Knob(None, -1000.0, 1000.0, "Guidance scale, 1 is no guidance; the model's own if not given.", whole=False),
     "distilled_scale": Knob(None, 0.0, 1000.0, "What a model distilled from guidance is told of its scale.", whole=False),
     "width": Knob(None, 1, 8192, "Pixels; the model's own size if not given."),
     "height": Knob(None, 1, 8192, "Pixels; the model's own size if not given."),

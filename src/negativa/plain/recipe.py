@@ -32,10 +32,11 @@ class Recipe:
     `negative` takes a text, a picture (`Image` or PIL), a `Negative`, or several of them, and is kept as a tuple of `Negative`;
     empty texts are no negatives. `images` are pictures to follow beside the prompt, each through its adapter. `no_image` says
     what stands where an adapter reads a picture and a pass has none: a key of `NO_IMAGES`, or a folder whose mean it is.
-    `scale` 1 is the positive prompt alone. `knobs` are the rule's own numbers by name, kept as sorted pairs;
-    those that are not given take the rule's defaults. `wrappers` are what the rule is wrapped in, the first innermost:
-    "rescale", "interval:low=0.3:high=5". `window` (start, stop) bounds all negatives, on top of their own; "noun" and
-    "adjective" are published ones. `nothing` says what stands where no text is given. `width` and `height` are pixels.
+    `scale` 1 is the prompt alone, but for rules that push from nothing, or inside attention, and hear negatives still. `knobs`
+    are the rule's own numbers by name, kept as sorted pairs; those that are not given take the rule's defaults. `wrappers` are
+    what the rule is wrapped in, the first innermost: "rescale", "interval:low=0.3:high=5". `window` (start, stop) bounds all
+    negatives, on top of their own; "noun" and "adjective" are published ones. `nothing` says what stands where no text is
+    given. `width` and `height` are pixels.
     `scale`, `sampler`, `nothing`, `width`, `height` and `model` may be None: the studio's model fills them in (`scale` for
     rules that have one, `sampler` with one that the rule works with), as it does `distilled_scale`, what a model that was
     distilled from guidance (Flux) is told of the scale of that, if it is one.

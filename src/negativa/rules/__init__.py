@@ -136,6 +136,8 @@ def _wrapped(rule: Rule, written: str) -> Rule:
         field, _, value = part.partition("=")
         if field not in names:
             raise InputError(f"wrappers: {name!r} has no {field!r}; {nearest(field, names)}")
+        if field in values:
+            raise InputError(f"wrappers: {written!r} has {field!r} twice; allowed: once")
         values[field] = known[field].check(f"wrappers: {name} {field}", _number(field, value)) if field in known else value
     return kind(rule, **values)
 

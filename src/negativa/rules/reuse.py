@@ -5,9 +5,10 @@
 c is the prediction under the prompt. FasterCache (Lv et al. 2024, arXiv 2410.19355) keeps what lies between the prediction
 under the prompt and the one under nothing, and weighs its frequencies anew; here the whole of what the rule added is kept as
 it is, so any rule and any number of negatives will do. A negative whose window opens or closes between two such steps is
-heard, or no longer, from the next of them on. What is kept and added again is noise; on a flow's path, where at first, at
-alpha 0, guidance moves the noise by nothing, it is velocity, what the network itself predicts. Space: velocity, in which a
-difference is one of noise divided by alpha. Cost: that of the rule at one step in `every`, 1 pass at the others.
+heard, or no longer, from the next of them on, and so begins and ends an `interval` or `window` inside or around it. What is
+kept and added again is noise; on a flow's path, where at first, at alpha 0, guidance moves the noise by nothing, it is
+velocity, what the network itself predicts. Space: velocity, in which a difference is one of noise divided by alpha.
+Cost: that of the rule at one step in `every`, 1 pass at the others.
 """
 
 from __future__ import annotations

@@ -9,7 +9,9 @@ from typing import Any, Literal, Protocol
 from negativa.plain.passes import Moment, Patch
 
 Predictions = Mapping[str, Any]  # name of a pass -> tensor (channels, height, width), float32
-Memory = dict[str, Any]  # what a rule remembers from step to step; one for each image, owned by its walk
+#: What a rule remembers from step to step; one for each image, owned by its walk. What it remembers of a negative goes by a
+#: name that ends in " of " and the name of the pass, and is forgotten when other words stand behind that.
+Memory = dict[str, Any]
 
 
 Space = Literal["any", "noise", "x0", "velocity"]

@@ -9,7 +9,7 @@ from negativa.plain.passes import LATENTS, Moment
 from negativa.rules.rule import Rule, patches_of
 
 SHAPE = (2, 4, 4)
-NEAR = (1.0, 0.1, 0.01)  # how far made-up predictions are from one another
+NEAR = (100.0, 10.0, 1.0, 0.1, 0.01)  # how far made-up predictions are from one another: some rules have thresholds
 
 
 @lru_cache(maxsize=1024)

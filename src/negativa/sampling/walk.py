@@ -50,12 +50,18 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any],
     latents = steps.first(first)
     memory: dict[str, Any] = {}
     behind: dict[tuple[str, ...], tuple[Blend, ...]] = {}  # what stood behind the names of passes when they were last wanted
+    said: dict[str, Blend] = {}  # the same of each name
     for stage, timestep in zip(stages(recipe, config, room), steps.timesteps, strict=True):
         moment, names = stage.moment, stage.names
         seen = steps.seen(latents, timestep)
         if memory.get(IDLE) == names and behind[names] != stage.blends:
             del memory[IDLE]  # the same names, but other words or pictures behind them
         behind[names] = stage.blends
+        for name, blend in zip(names, stage.blends, strict=True):
+            if said.setdefault(name, blend) != blend:
+                said[name] = blend
+                for key in [key for key in memory if key.endswith(f" of {name}")]:
+                    del memory[key]  # a rule's evidence is about the words that were there
         idle = memory.get(IDLE) == names
         read, single = ((POSITIVE,), stage.asked_for((POSITIVE,))) if idle else (names, stage.asked)
         answers = yield Ask(seen[0], float(timestep), single, moment)
