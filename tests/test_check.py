@@ -110,6 +110,14 @@ class TestSaid:
         (said,) = said_of_texts(prompt, negatives)
         assert words in said
 
+    def test_a_name_beside_other_words_is_said(self) -> None:
+        (said,) = said_of_texts("a man", ["hat, @short", "me@home"])
+        assert said.startswith("negative: '@short' is text here")
+
+    def test_a_negative_that_does_not_act_pushes_nothing_away(self, studio) -> None:
+        said = said_of(studio.complete(Recipe("a man with a hat", Negative("hat", 0))), studio.denoiser)
+        assert len(said) == 1 and "its weight is 0" in said[0]
+
     def test_nothing_of_texts_that_agree(self) -> None:
         assert not list(said_of_texts("portrait of a man in the snow", ["mustache, the beard of a goat", "glasses"]))
 

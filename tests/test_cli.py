@@ -174,6 +174,9 @@ def test_ctrl_c_ends_quietly_and_leaves_whole_files(folder: Path, tmp_path: Path
         ("at 10:30", Negative("at 10:30")),
         ("hat:-1:0:.5", Negative("hat", -1, 0, 0.5)),
         (r"hat\:nan", Negative(r"hat\:nan")),
+        (r"hat\:0.5", Negative(r"hat\:0.5")),
+        (r"hat\:1:0.5:0:1", Negative(r"hat\:1", 0.5)),
+        ("(hat:1.2", Negative("(hat:1.2")),
         ("size:", Negative("size:")),
     ],
 )
@@ -188,7 +191,13 @@ def test_negatives_as_written(text: str, negative: Negative) -> None:
     st.sampled_from([(0.0, 1.0), (0.25, 0.5), (1e-9, 1.0)]),
 )
 def test_what_is_written_of_a_negative_is_read_again(text: str, weight: float, window: tuple[float, float]) -> None:
-    assert parse_negative(write_negative(negative := Negative(text, weight, *window))) == negative
+    negative = Negative(text, weight, *window)
+    try:
+        written = write_negative(negative)
+    except InputError:
+        assert text.endswith("\\") or re.search(r":-?[\d.]+$", text), "what ends like numbers cannot always be written"
+    else:
+        assert parse_negative(written) == negative
 
 
 @pytest.mark.parametrize("end", [":nan", ":1:0:1:3", ":5e-1", ":,5", ":1e300", ":+1", ":-inf", ":1.2.3", ":0.5:", ":1:nan:1"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "docs" / "experiments.md", ROOT / "docs" / "tokens.md"]
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("prompts", "models", "experiments", "tokens"))]
 BLOCKS = [
     pytest.param(*block, id=f"{page.stem}-{block[0]}-{i}")
     for page in PAGES

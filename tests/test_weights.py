@@ -385,10 +385,15 @@ def test_a_box_of_everything() -> None:
         ("(a:2000000)", "a1111", "taken as 1e+06"),
         ("(a AND b)", "a1111", "AND inside brackets"),
         ("a:1.2", "a1111", "the 1.2 at the end weighs the whole text"),
+        ("a:0.5, b", "a1111", "the number in 'a:0.5' is text"),
         ("(a", "comfy", "'(a' has no partner"),
+        ("(a:1,2)", "comfy", "':1,2)' holds no number"),
         ("[a]", "comfy", "'[a]' is text"),
         ("a BREAK b", "comfy", "BREAK is a word"),
         ("(a)-1.2", "compel", "no weight below zero"),
+        ("a (b:1.2)", "compel", "the number in '(b:1.2)' is text"),
+        ("a [b]", "compel", "compel knows round ones only"),
+        ("a AND b", "compel", "AND is a word in compel's grammar"),
     ],
 )
 def test_what_is_not_as_it_seems_is_said(text: str, syntax: str, said: str) -> None:
@@ -396,7 +401,9 @@ def test_what_is_not_as_it_seems_is_said(text: str, syntax: str, said: str) -> N
     assert sentence.startswith("negative: ") and said in sentence
 
 
-@pytest.mark.parametrize("text", ["a (b:1.2), [c], [d:e:5] BREAK f:2 AND (g:-1)", "a photo, 16:9 :)", r"\(a\)", "(a:1.30)"])
+@pytest.mark.parametrize(
+    "text", ["a (b:1.2), [c], [d:e:5] BREAK f:2 AND (g:-1)", "a photo, 16:9 :)", "at 10:30, 1:2, b", r"\(a\)", "(a:1.30)"]
+)
 def test_what_is_as_it_seems_needs_no_words(text: str) -> None:
     assert notices("prompt", text, steps=10) == ()
 

@@ -63,7 +63,9 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
             said.append(f"{field}: the model does not know the token {token!r} and reads it as ordinary pieces")
     texts = [("prompt", recipe.prompt), *(("negative", one.text) for one in recipe.negative)]
     said += [one for field, text in texts for one in prompting.notices(field, text, recipe.syntax, recipe.steps)]
-    said += said_of_texts(recipe.prompt, [one.text for one in recipe.negative if one.text])
+    said += said_of_texts(
+        recipe.prompt, [one.text for i, one in enumerate(recipe.negative) if one.text and negative(i) in acting]
+    )
     if recipe.weaker is not None and WEAKER not in asked:
         said.append(f"weaker: the rule {recipe.rule!r} moves away from no other model; {recipe.weaker!r} has no effect")
     if (worse := getattr(rules.kind_of(recipe), "worse", None)) and worse not in asked:

@@ -14,6 +14,7 @@ WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 TERMS: Final = re.compile(r"[,;\n]")
 MARKUP: Final = str.maketrans("", "", "()[]{}<>\\")
 WEIGHT: Final = re.compile(r":\s*[+-]?\d*\.?\d+\s*(?=\)|$)")
+NAME: Final = re.compile(r"(?<!\S)@[\w.-]+")
 SMALL = {"a", "an", "and", "as", "at", "but", "by", "for", "from", "her", "his", "in", "into", "is", "it", "its", "no", "not"}
 SMALL |= {"of", "on", "or", "out", "over", "that", "the", "their", "this", "to", "under", "with"}
 
@@ -26,6 +27,8 @@ def said_of_texts(prompt: str, negatives: Sequence[str]) -> Iterator[str]:
     for term, count in counted.items():
         if count > 1:
             yield f"negative: {term!r} stands {_times(count)}; once is enough, weights make it stronger"
+    for name in (name for one in negatives for name in NAME.findall(one)):
+        yield f"negative: {name!r} is text here; on a command line or in a plan a named list is a negative of its own"
     wanted = _words(prompt)
     for one in negatives:
         if one.strip() != prompt.strip() and (shared := [word for word in _words(one) if word in wanted]):

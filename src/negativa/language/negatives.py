@@ -15,9 +15,9 @@ from negativa.plain.conditions import Negative
 NUMBER: Final = r"\d*\.?\d+"
 SHARE: Final = r"(?:0?\.\d+|[01](?:\.0*)?)"
 TAIL: Final = rf":(?P<weight>-?{NUMBER})(?::(?P<start>{NUMBER})(?::(?P<stop>{NUMBER}))?)?"
-WEIGHTED: Final = re.compile(rf"(?P<text>@[^:]+|.*?[^\d.]){TAIL}", re.DOTALL)
+WEIGHTED: Final = re.compile(rf"(?P<text>@[^:]+|.*?[^\d.\\]){TAIL}", re.DOTALL)
 #: With all three numbers, also after a text that ends in a digit ("bad-hands-5:0.8:0:0.5"): no time of day reads like this.
-WHOLE: Final = re.compile(rf"(?P<text>.+?):(?P<weight>-?{NUMBER}):(?P<start>{SHARE}):(?P<stop>{SHARE})", re.DOTALL)
+WHOLE: Final = re.compile(rf"(?P<text>.*?[^\\]):(?P<weight>-?{NUMBER}):(?P<start>{SHARE}):(?P<stop>{SHARE})", re.DOTALL)
 #: What ends like a weight and a window, well written or not.
 LIKE: Final = r"[+-]?(?:(?=[.,]*\d)[\d.,]+(?:e[+-]?\d+)?|nan|inf(?:inity)?)"
 ENDED: Final = re.compile(rf".*?[^\d.,:\\](?P<tail>(?::{LIKE})+:?)", re.DOTALL | re.IGNORECASE)
@@ -32,7 +32,7 @@ def parse_negative(text: str) -> Negative:
     """
     check_end("negative", text, WRITTEN)
     found = WHOLE.fullmatch(text) or WEIGHTED.fullmatch(text)
-    if found is None or (found["start"] is None and len(split_and(text)) > 1):  # a number after AND weighs its clause alone
+    if found is None or (found["start"] is None and _weighs_a_part(text, found["text"])):
         return Negative(expand(text))
     if found["start"] and not found["stop"]:
         raise InputError(f"negative: {text!r} was given; allowed: {WRITTEN}")
@@ -40,14 +40,19 @@ def parse_negative(text: str) -> Negative:
     return Negative(expand(found["text"]), **values)
 
 
+def _weighs_a_part(text: str, before: str) -> bool:
+    """Whether the number at the end of a text is that of a clause after AND, or stands in a bracket that is not closed."""
+    return len(split_and(text)) > 1 or before.count("(") > before.count(")")
+
+
 def write_negative(negative: Negative) -> str:
-    """The inverse of `parse_negative`, as short as it can be: only the numbers that are not the usual ones."""
+    """The inverse of `parse_negative`, as short as it can be. Raises `InputError` for a text that is read otherwise there."""
     numbers = [format(Decimal(repr(one)), "f") for one in (negative.weight, negative.start, negative.stop)]
-    for count in (0, 1):
+    for count in (0, 1, 3):
         with suppress(InputError):
-            if parse_negative(short := ":".join([negative.text, *numbers[:count]])) == negative:
-                return short
-    return ":".join([negative.text, *numbers])
+            if parse_negative(written := ":".join([negative.text, *numbers[:count]])) == negative:
+                return written
+    raise InputError(f"negative: {negative.text!r} was given; allowed: a text whose end is not read as numbers, or as a name")
 
 
 def check_end(field: str, text: str, written: str, numbers: str = TAIL) -> None:

@@ -13,6 +13,9 @@ from negativa.language.prompting.syntaxes import checked
 NO_NUMBER: Final = re.compile(r":\s*[+-]?[.\d]*[.,][.,\d]*\s*\)")
 SQUARE: Final = re.compile(r"\[[^\[\]]*\]")
 WORD: Final = re.compile(r"\b(?:AND|BREAK)\b")
+ROUND: Final = re.compile(r"\([^()]*\)")
+NUMBERED: Final = re.compile(r"[^\s,:\\][^,:]{0,40}:\s*\d*\.\d+(?=\s*,)")
+INSIDE: Final = re.compile(r"\([^()]*:\s*[+-]?\d*\.?\d+\s*\)")
 BELOW: Final = re.compile(r"\)-\s*\d*\.?\d+")
 SHOWN: Final = 40
 
@@ -41,6 +44,8 @@ def _a1111(text: str, steps: int) -> Iterator[str]:
     for mark in NO_NUMBER.finditer(text):
         if not a1111.MARK.fullmatch(mark[0]):
             yield f"{mark[0]!r} holds no number and is text, its bracket weighs 1.1"
+    for mark in NUMBERED.finditer(ROUND.sub("", text)):
+        yield f"the number in {_shown(mark[0].strip())} is text; a weight is written (words:0.5)"
     for never in schedules.resolve(text, 1, steps).never:
         yield f"{_shown(never)} would begin after the last of {steps} steps and never does; a weight is written (words:1.2)"
     ands = len(re.findall(r"\bAND\b", text)) - len(clauses.ands(text))
@@ -54,15 +59,26 @@ def _a1111(text: str, steps: int) -> Iterator[str]:
 def _comfy(text: str, steps: int) -> Iterator[str]:
     for place in comfy.unpaired(text):
         yield f"the bracket {_shown(text[place:])} has no partner and is text"
-    for mark in SQUARE.finditer(text):
-        yield f"{_shown(mark[0])} is text, brackets and all: comfy knows round ones only"
-    for mark in WORD.finditer(text):
-        yield f"{mark[0]} is a word in comfy's grammar"
+    for mark in NO_NUMBER.finditer(text):
+        if not comfy.MARK.fullmatch(mark[0]):
+            yield f"{mark[0]!r} holds no number and is text, its bracket weighs 1.1"
+    yield from _foreign(text, "comfy")
 
 
 def _compel(text: str, steps: int) -> Iterator[str]:
     for mark in BELOW.finditer(text):
         yield f"{mark[0]!r} is no weight below zero: compel reads )- as 0.9 and the number as text"
+    for mark in INSIDE.finditer(text):
+        yield f"the number in {_shown(mark[0])} is text; compel writes (words)1.2"
+    yield from _foreign(text, "compel")
+
+
+def _foreign(text: str, syntax: str) -> Iterator[str]:
+    """What a1111 knows and this syntax does not."""
+    for mark in SQUARE.finditer(text):
+        yield f"{_shown(mark[0])} is text, brackets and all: {syntax} knows round ones only"
+    for mark in WORD.finditer(text):
+        yield f"{mark[0]} is a word in {syntax}'s grammar"
 
 
 def _plain(text: str, steps: int) -> Iterator[str]:
