@@ -201,13 +201,18 @@ def test_the_sheet_of_a_sweep_over_sizes_crops_no_picture(folder: Path, tmp_path
         assert (pixels[bottom - high : bottom, left : left + wide] == picture).all()
 
 
-def test_a_model_that_cannot_draw_it_fails_its_own_cells_only(tmp_path: Path) -> None:
+def test_a_model_that_cannot_draw_it_is_said_before_any_work(tmp_path: Path) -> None:
     words = ["sweep", "a house", "--steps", "1", "--seed", "1", "--device", "cpu", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*words, "--axis", "model=exact,terrarium"])
-    assert done.exit_code == 1 and "interrupted" not in done.output
-    assert "failed: labels: there is no label 'a house'" in done.output and "2 cells" in done.output
-    (picture,) = (tmp_path / "out" / "pictures").iterdir()
-    assert negativa.read(picture).recipe.model == "terrarium"
+    assert "labels: there is no label 'a house'" in str(done.exception) and not (tmp_path / "out").exists()
+
+
+def test_a_prompt_that_the_axis_leaves_out_is_said(tmp_path: Path) -> None:
+    words = ["sweep", "north", "--model", "exact", "--steps", "1", "--seed", "1"]
+    for values, out in (("south|east", "without"), ("north|east", "with")):
+        done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / out), "--axis", f"prompt={values}"])
+        assert done.exit_code == 0, done.output
+        assert ("prompt: 'north' is not among those of the axis, and not drawn" in done.output) == (out == "without")
 
 
 def test_the_command_refuses_a_knob_that_is_given_twice(folder: Path) -> None:

@@ -89,6 +89,11 @@ def lay_grid(
         raise InputError("negative: the recipe of a grid has none; allowed: rows, each with its negative")
     if placebo not in (None, "row", "column", "both"):
         raise InputError(f"placebo: {placebo!r} was given; allowed: row, column, both")
+    for field, given in (("row", rows), ("column", columns)):
+        if placebo in (field, "both") and PLACEBO.label in [one.label for one in given]:
+            raise InputError(
+                f"{field}: {PLACEBO.label!r} is what the {field} is called that placebo adds; allowed: another label"
+            )
     rows = (*rows, PLACEBO) if placebo in ("row", "both") else tuple(rows)
     columns = (*columns, PLACEBO) if placebo in ("column", "both") else tuple(columns)
     for field, values in (("row", [one.label for one in rows]), ("column", [one.label for one in columns]), ("seed", seeds)):

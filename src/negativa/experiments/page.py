@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,17 +33,20 @@ class Album:
         check_folder(folder, overwrite)
         self._folder, self._title, self._overwrite = folder, title, overwrite
         self._cells: dict[tuple[str, int, int], Cell] = {}
+        self._sizes: dict[tuple[str, int, int], tuple[int, int]] = {}
 
     def keep(self, cell: Cell) -> Path | None:
         """Write the picture of a cell; None if it has none. Raises `OutputError` if it cannot be written."""
         from negativa.language import pictures
 
-        self._cells[cell.table.name, cell.row, cell.column] = cell
+        there = cell.table.name, cell.row, cell.column
+        self._cells[there] = replace(cell, made=replace(cell.made, image=None))  # which is on the disk
         if cell.made.image is None or cell.made.receipt is None:
             return None
         path = self._folder / _file(cell)
         make_folder("out", path.parent)
         pictures.save(path, cell.made.image, cell.made.receipt, self._overwrite)
+        self._sizes[there] = cell.made.image.size
         return path
 
     def close(self, tables: list[Table], summary: Summary | None) -> Path | None:
@@ -52,8 +56,7 @@ class Album:
         """
         from negativa.experiments.sheet import largest
 
-        images = [cell.made.image for cell in self._cells.values() if cell.made.image]
-        size = largest(images) if images else (LEAST, LEAST)
+        size = largest(self._sizes.values()) if self._sizes else (LEAST, LEAST)
         begun = [table for table in tables if any(key[0] == table.name for key in self._cells)]
         if not begun:
             return None
@@ -76,8 +79,9 @@ class Album:
         for i in range(len(table.rows)):
             drawn.append([])
             for j in range(len(table.columns)):
-                cell = self._cells.get((table.name, i, j))
-                image = (cell and cell.made.image) or Image.new("RGB", size, GRAY)
+                there = table.name, i, j
+                made = there in self._sizes
+                image = Image.open(self._folder / _file(self._cells[there])) if made else Image.new("RGB", size, GRAY)
                 image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
                 drawn[-1].append(tagged(image, table.tags[i][j]) if table.tags else image)
         return sheet(drawn) if table.tags else sheet(drawn, table.rows if len(table.rows) > 1 else (), table.columns)

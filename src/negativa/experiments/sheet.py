@@ -37,7 +37,7 @@ def sheet(
     Each stands in the middle of a cell that the largest fits into. A label that has no room is written smaller, then cut.
     Raises ValueError if there are labels, but not as many as rows or columns.
     """
-    width, height = largest(picture for pictures in rows for picture in pictures)
+    width, height = largest(picture.size for pictures in rows for picture in pictures)
     columns = max(map(len, rows))
     size = max(LEAST, height // 9)
     texts = [_fitted(label, size, 2 * width) for label in row_labels]
@@ -59,9 +59,9 @@ def sheet(
     return page
 
 
-def largest(pictures: Iterable[Image.Image]) -> tuple[int, int]:
-    """The width and height that each of these pictures fits into. Raises ValueError if there are none."""
-    widths, heights = zip(*(picture.size for picture in pictures), strict=True)
+def largest(sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """The width and height that pictures of these sizes fit into. Raises ValueError if there are none."""
+    widths, heights = zip(*sizes, strict=True)
     return max(widths), max(heights)
 
 

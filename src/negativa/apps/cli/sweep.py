@@ -54,4 +54,7 @@ def sweep(
     folder = compare.folder_of("sweep", prompt, out, overwrite)
     make = Here(**machine.loading)
     recipes = [one for table in tables for row in table.recipes for one in row]
-    compare.fill_tables(tables, make, folder, f"Sweep: {prompt}", overwrite, machine.unread(*recipes))
+    notices = [*machine.unread(*recipes)]
+    if any(one.name == "prompt" for one in axes) and prompt not in {one.prompt for one in recipes}:
+        notices.append(f"prompt: {prompt!r} is not among those of the axis, and not drawn")
+    compare.fill_tables(tables, make, folder, f"Sweep: {prompt}", overwrite, notices)
