@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from negativa.experiments.charts import chart
 from negativa.experiments.making import Here, Made
 from negativa.experiments.plan import Plan, read_plan
 from negativa.experiments.statistics import Estimate
-from negativa.experiments.studying import Begun, Damaged, Drawn, Failed, Finished, study
+from negativa.experiments.studying import Begun, Damaged, Drawn, Failed, Finished, Scored, study
 from negativa.experiments.verdicts import Verdict
 from negativa.language.named import expand
 from negativa.measures import Shot, build
@@ -335,6 +336,18 @@ def test_files_in_the_place_of_a_studys_are_left_alone(values: dict[str, Any], h
     with pytest.raises(InputError, match=re.escape(f"has no study in it, but {held!r}, which one would replace")):
         list(study(Plan(**values), tmp_path / "mine", here))
     assert file.read_text() == "mine" and not (tmp_path / "mine" / "study.db").exists()
+
+
+def test_scores_of_a_version_that_meant_something_else_are_made_anew(
+    values: dict[str, Any], here: Here, finished: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(finished, tmp_path / "copy"))
+    with closing(sqlite3.connect(copy / "study.db")) as database, database:
+        database.execute("DROP TABLE scored")  # as in the folder of an earlier version
+        database.execute("UPDATE scores SET value = 99")
+    events = list(study(Plan(**values), copy, here))
+    assert not any(isinstance(one, Drawn) for one in events) and any(isinstance(one, Scored) for one in events)
+    assert events[-1].verdicts == list(study(Plan(**values), finished, here))[-1].verdicts
 
 
 def test_a_lost_database_does_not_take_the_pictures_along(

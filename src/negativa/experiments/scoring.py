@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite, nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from negativa.experiments.statistics import (
     Difference,
@@ -20,6 +20,7 @@ from negativa.experiments.statistics import (
 if TYPE_CHECKING:
     from negativa.measures.measure import Measure, Shot
 
+REVISION: Final = 2  # of what scores mean: raised when a measure's numbers change their meaning
 Scores = Mapping[int | None, float | None]  # seed -> score, None where it is no number; of whole arms see `score`
 
 

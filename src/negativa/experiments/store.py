@@ -27,7 +27,7 @@ from negativa.experiments import fairness
 from negativa.experiments.machine import machine
 from negativa.experiments.plan import Plan
 from negativa.experiments.records import Failure, Picture, Run
-from negativa.experiments.scoring import Scores
+from negativa.experiments.scoring import REVISION, Scores
 from negativa.language import infotext
 from negativa.language.files import whole
 from negativa.language.pictures import CHUNK
@@ -53,7 +53,8 @@ CREATE TABLE runs (begun TEXT PRIMARY KEY, seconds REAL NOT NULL, pictures INTEG
 """
 #: What the folder of an earlier version may lack.
 LATER: Final = """
-CREATE TABLE IF NOT EXISTS alike (measure TEXT NOT NULL, arm TEXT NOT NULL, seed INTEGER, before REAL, after REAL)
+CREATE TABLE IF NOT EXISTS alike (measure TEXT NOT NULL, arm TEXT NOT NULL, seed INTEGER, before REAL, after REAL);
+CREATE TABLE IF NOT EXISTS scored (revision INTEGER NOT NULL)
 """
 COUNTED: Final = """
 INSERT INTO runs VALUES (?1, ?2, 1, ?3) ON CONFLICT DO UPDATE SET seconds = ?2, pictures = pictures + 1
@@ -97,6 +98,7 @@ class Store:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._adopt()
+                self._check_scores()
             self._known = dict(fact for one in self.all() for fact in fairness.facts(one.receipt).items())
         except BaseException:
             self.__exit__()
@@ -233,13 +235,22 @@ class Store:
                 self._db.execute("INSERT INTO plan VALUES (?, ?, ?)", (self.plan.hash, plan, self._begun))
             elif not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'plan'").fetchone():
                 raise InputError(f"out: study.db in {str(self.folder)!r} is another program's; allowed: a new folder")
-            self._db.execute(LATER)
+            for statement in LATER.split(";"):
+                self._db.execute(statement)
         found = self._db.execute("SELECT hash FROM plan").fetchone()[0]
         if found != self.plan.hash:
             raise InputError(
                 f"out: {str(self.folder)!r} holds the study of another plan ({found}, given: {self.plan.hash});"
                 " a plan is not changed once it is run; allowed: a new folder"
             )
+
+    def _check_scores(self) -> None:
+        """Forget scores whose numbers mean something else than those of this version: they are made anew."""
+        with self._transaction():
+            if self._db.execute("SELECT revision FROM scored").fetchall() != [(REVISION,)]:
+                for table in ("scores", "alike", "scored"):
+                    self._db.execute(f"DELETE FROM {table}")
+                self._db.execute("INSERT INTO scored VALUES (?)", (REVISION,))
 
     def _forget_scores(self, arm: str) -> None:
         for one in self._arms:
