@@ -103,7 +103,7 @@ def _connect(address: str) -> Any:
     if ray.is_initialized():
         return ray
     try:
-        if port:  # where nobody answers, Ray itself would try for minutes
+        if address != "auto":  # where nobody answers, Ray itself would try for minutes
             socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, OverflowError, RuntimeError) as error:
