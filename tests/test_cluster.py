@@ -111,6 +111,18 @@ def test_no_cluster_is_said_in_a_sentence() -> None:
 
 
 @needs_ray
+def test_auto_is_the_cluster_that_ray_knows_of(head: tuple[psutil.Process, str]) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from negativa.experiments.cluster import Cluster; Cluster('auto', device='cpu'); print('in')",
+    ]
+    environment = os.environ | {"RAY_ADDRESS": head[1]}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.stdout.strip() == "in", done.stderr
+
+
+@needs_ray
 def test_an_address_is_a_host_and_a_port() -> None:
     with pytest.raises(InputError, match="ray: 'here' was given; allowed: auto, or HOST:PORT"):
         Cluster("here")

@@ -274,6 +274,7 @@ def test_ctrl_c_ends_the_command_quietly_with_what_was_reached(settings: Setting
             assert said, "it ended before it was stopped"
         process.send_signal(signal.SIGINT)
         _, left = process.communicate(timeout=60)
+    assert "interrupted; what was finished is kept; run it again to go on" in left
     assert process.returncode == 130 and "Traceback" not in left and not (tmp_path / "cat.safetensors").exists()
     assert torch.load(tmp_path / "cat-training" / "token.pt", weights_only=True)["step"] >= 3
     drawn = negativa.read(tmp_path / "cat-training" / "validation" / "000003-0.png")

@@ -60,7 +60,7 @@ def progress(events: Iterable[Stepped | Result], total: int) -> Iterator[Stepped
             yield event
 
 
-def counted(events: Iterable[T], total: int | None, kind: type | tuple[type, ...] = object) -> Iterator[T]:
+def counted(events: Iterable[T], total: int | None, kind: type) -> Iterator[T]:
     """Hand events on, with a bar that counts those of a kind."""
     from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 
@@ -80,20 +80,21 @@ def parts(events: Iterable[T | Trained]) -> Iterator[T | Trained]:
 
     columns = MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[words]}")
     bars, tasks = _bars(*columns, always=True), dict[str, TaskID]()
-    try:
-        for now in events:
-            if isinstance(now, Trained):
-                bars.start()
-                if now.part not in tasks:
-                    tasks[now.part] = bars.add_task(now.part, completed=now.step, total=now.steps, words="")
-                speed = bars.tasks[tasks[now.part]].speed
-                said = [f"loss {now.loss:.4f}"] if now.loss is not None else []
-                said += [f"{speed:.2f} a second"] if speed else []
-                bars.update(tasks[now.part], completed=now.step, total=now.steps, words=", ".join(said))
-            yield now
-    finally:
-        if tasks:  # one that never started would leave a blank line
-            bars.stop()
+    with interruption(lambda: "what was finished is kept; run it again to go on"):
+        try:
+            for now in events:
+                if isinstance(now, Trained):
+                    bars.start()
+                    if now.part not in tasks:
+                        tasks[now.part] = bars.add_task(now.part, completed=now.step, total=now.steps, words="")
+                    speed = bars.tasks[tasks[now.part]].speed
+                    said = [f"loss {now.loss:.4f}"] if now.loss is not None else []
+                    said += [f"{speed:.2f} a second"] if speed else []
+                    bars.update(tasks[now.part], completed=now.step, total=now.steps, words=", ".join(said))
+                yield now
+        finally:
+            if tasks:  # one that never started would leave a blank line
+                bars.stop()
 
 
 def studied(events: Iterable[Event]) -> Iterator[Event]:
