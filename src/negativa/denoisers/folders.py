@@ -111,6 +111,7 @@ def told(scheduler: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str,
 
 
 def digest_of(file: Path) -> str:
+    """The first ten hexadecimal digits of a file's SHA-256, "" if there is no such file."""
     if not file.is_file():
         return ""
     with file.open("rb") as weights:
@@ -118,6 +119,7 @@ def digest_of(file: Path) -> str:
 
 
 def first_line(error: BaseException) -> str:
+    """What an error says in one line, its name if it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

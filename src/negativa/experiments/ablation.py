@@ -222,7 +222,7 @@ def _report(shelf: Shelf, measures: list[Measure], shortest: Terms | None, notic
         seconds=seconds,
         notices=tuple(said),
         failures=tuple(shelf.failures),
-        power=power_note(len(shelf.plan.seeds), 1 + 2 * len(shelf.plan.terms) if len(shelf.plan.terms) > 1 else 1),
+        power=power_note(len(shelf.plan.seeds), shelf.plan.comparisons),
     )
 
 
@@ -232,15 +232,15 @@ def _findings(shelf: Shelf, measure: Measure, shortest: Terms | None) -> list[Fi
     def finding(kind: Kind, term: str, arm: Terms, against: Against = "") -> Finding:
         estimate = shelf.estimate(measure, arm)
         other = plan.terms if against == "whole" else ()
-        told = against == "whole" or (against == "none" and measure.over != "pair")  # which is measured from none as it is
-        change = shelf.compare(measure, other, arm) if told else None
+        untold = not against or (against == "none" and measure.over == "pair")  # a pair is measured from none as it is
+        change = None if untold else shelf.compare(measure, other, arm)
         return Finding(kind, term, ", ".join(arm), measure.label, estimate, change, against, None, shelf.rows(arm))
 
     whole = ", ".join(plan.terms)
     found = [finding("none", "", ()), finding("whole", "", plan.terms, "none")]
     found += [finding("alone", term, (term,), "none") for term in plan.terms]
     found += [finding("without", term, plan.without(term), "whole") for term in plan.terms]
-    # of a single term the whole, it alone and without it are one comparison
+    # arms that are one arm are compared once, see `Ablation.comparisons`
     pairs = [frozenset((one.negative, whole if one.against == "whole" else "")) for one in found]
     once = {pair: one.difference.p for pair, one in zip(pairs, found, strict=True) if one.difference}
     corrected = dict(zip(once, holm([*once.values()]), strict=True))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from negativa.experiments.charts import chart
+from negativa.experiments.place import PAGE, SCORES, VERDICTS
 from negativa.experiments.records import Picture
 from negativa.experiments.statistics import LEVEL, power_note
 from negativa.experiments.store import Store
@@ -34,9 +35,9 @@ def write_report(store: Store, verdicts: Sequence[Verdict]) -> Path:
     Every file appears whole or not at all. Returns the path of the page. Raises `OutputError` if one cannot be written.
     """
     pictures = store.all()
-    _write_table(store, "scores", _score_rows(store, pictures))
-    _write_table(store, "verdicts", _verdict_rows(store, verdicts))
-    path = store.folder / "report.html"
+    _write_table(store, SCORES, _score_rows(store, pictures))
+    _write_table(store, VERDICTS, _verdict_rows(store, verdicts))
+    path = store.folder / PAGE
     store.write(path, _page(store, verdicts, pictures).encode())
     return path
 

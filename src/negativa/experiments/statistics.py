@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -206,15 +206,14 @@ def _bootstrap(rows: np.ndarray) -> tuple[float, float]:
     if np.ptp(rows) == 0:
         return float(rows[0]), float(rows[0])
     tail = norm.cdf(math.sqrt(n / (n - 1)) * t.ppf((1 - CONFIDENCE) / 2, n - 1))
-    settings = {"n_resamples": RESAMPLES, "confidence_level": 1 - 2 * float(tail), "rng": np.random.default_rng(0)}
-    settings["batch"] = _batch(n)
-    found = bootstrap((rows,), np.mean, method="percentile", **settings).confidence_interval  # type: ignore[arg-type]
+    settings = {"confidence_level": 1 - 2 * float(tail), "method": "percentile", **_resampling(n)}
+    found = bootstrap((rows,), np.mean, **settings).confidence_interval
     return float(found.low), float(found.high)
 
 
-def _batch(n: int) -> int:
-    """How many resamples of n rows are looked at together, so that memory does not grow with n."""
-    return max(1, TOGETHER // n)
+def _resampling(n: int) -> dict[str, Any]:
+    """How n rows are resampled: so many at a time that memory does not grow with n, and always the same ones."""
+    return {"n_resamples": RESAMPLES, "batch": max(1, TOGETHER // n), "rng": np.random.default_rng(0)}
 
 
 def _agresti_min(gained: int, lost: int, n: int) -> tuple[float, float]:
@@ -231,8 +230,8 @@ def _sign_flips(apart: np.ndarray) -> float:
 
     if len(apart) == 1 or not apart.any():
         return 1.0
-    settings = {"n_resamples": RESAMPLES, "batch": _batch(len(apart)), "rng": np.random.default_rng(0)}
-    found = permutation_test((apart,), np.mean, permutation_type="samples", vectorized=True, **settings)
+    settings = {"permutation_type": "samples", "vectorized": True, **_resampling(len(apart))}
+    found = permutation_test((apart,), np.mean, **settings)
     return float(found.pvalue)
 
 

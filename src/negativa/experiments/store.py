@@ -13,7 +13,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +25,7 @@ from PIL.PngImagePlugin import PngInfo
 from negativa.errors import InputError, OutputError
 from negativa.experiments import fairness
 from negativa.experiments.machine import machine
+from negativa.experiments.place import DATABASE, PICTURES, check_place, lock
 from negativa.experiments.plan import Plan
 from negativa.experiments.records import Failure, Picture, Run
 from negativa.experiments.scoring import REVISION, Scores
@@ -33,13 +34,6 @@ from negativa.language.files import whole
 from negativa.language.pictures import CHUNK
 from negativa.plain.receipt import Receipt
 
-try:
-    import fcntl
-except ImportError:  # Windows: there, nothing keeps two runs of one study apart
-    fcntl = None
-
-DATABASE: Final = "study.db"
-REPORTS: Final = ("report.html", *(f"{table}.{end}" for table in ("scores", "verdicts") for end in ("csv", "parquet")))
 OURS: Final = re.compile(r"[0-9a-f]{64}\.png|\.negativa-[0-9a-f]{12}")
 VARYING: Final = ("rows_run", "seconds")  # of a receipt: what depends on the company a picture was made in
 TABLES: Final = """
@@ -61,13 +55,6 @@ INSERT INTO runs VALUES (?1, ?2, 1, ?3) ON CONFLICT DO UPDATE SET seconds = ?2, 
 """
 
 
-def has_study(folder: str | os.PathLike[str]) -> bool:
-    """Whether a study was begun in a folder."""
-    with suppress(OSError):
-        return (Path(folder) / DATABASE).stat().st_size > 0
-    return False
-
-
 class Store:
     """The folder of one study: `study.db` and `pictures/`; a context manager, for one process at a time.
 
@@ -78,17 +65,13 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike[str], plan: Plan) -> None:
         self.folder, self.plan = Path(folder), plan
-        self.pictures = self.folder / "pictures"
+        self.pictures = self.folder / PICTURES
         self._arms = plan.arms()
         self._begun, self._clock = datetime.now(UTC).isoformat("T", "milliseconds"), time.monotonic()
-        if not has_study(folder) and (held := _others(self.folder)):
-            raise InputError(
-                f"out: {str(folder)!r} has no study in it, but {held!r}, which one would replace;"
-                " allowed: a new folder, or a whole copy of study.db in its place"
-            )
+        check_place(self.folder)
         try:
             self.pictures.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.pictures)
+            self._lock = lock(self.pictures)
         except OSError as error:
             said = f"out: {str(folder)!r} cannot be the folder of a study: {error.strerror or error}"
             raise OutputError(f"{said}; allowed: a new folder") from error
@@ -135,7 +118,7 @@ class Store:
             for one in damaged:
                 self._db.execute("DELETE FROM pictures WHERE arm = ? AND seed = ?", (one.arm, one.seed))
                 self._forget_scores(one.arm)
-        with self._sentences("pictures"):
+        with self._sentences(PICTURES):
             for path in self.pictures.iterdir():
                 if OURS.fullmatch(path.name) and path.stem not in kept:
                     path.unlink()
@@ -287,14 +270,6 @@ class Store:
             raise OutputError(f"{said}; what is finished is kept, run the study again to go on") from error
 
 
-def _others(folder: Path) -> str:
-    """A file that stands where a study would write one, "" if none does."""
-    with suppress(OSError):
-        names = [path for path in folder.iterdir() if path.name in REPORTS] + [*(folder / "pictures").glob("*")]
-        return str(names[0].relative_to(folder)) if names else ""
-    return ""
-
-
 def _png(image: Image.Image, receipt: Receipt) -> bytes:
     notes, said = PngInfo(), receipt.to_dict()
     notes.add_itxt("parameters", infotext.write(receipt))
@@ -302,16 +277,3 @@ def _png(image: Image.Image, receipt: Receipt) -> bytes:
     data = BytesIO()
     image.save(data, "PNG", pnginfo=notes)
     return data.getvalue()
-
-
-def _locked(folder: Path) -> int | None:
-    """A handle that no other process can have while this one lives."""
-    if fcntl is None:
-        return None
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise InputError(f"out: the study in {str(folder.parent)!r} is being run by another process") from error
-    return handle

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from negativa.errors import InputError, ModelError
 from negativa.experiments.making import Here, Maker
+from negativa.experiments.place import has_study
 from negativa.experiments.plan import Arm, Plan, read_plan
 from negativa.experiments.records import Failure, Picture
 from negativa.experiments.scoring import score, score_alike
-from negativa.experiments.store import Store, has_study
+from negativa.experiments.store import Store
 from negativa.experiments.verdicts import Verdict, judge
 from negativa.measures import build
 from negativa.measures.measure import Shot

@@ -31,6 +31,11 @@ class Ablation:
         return tuple(dict.fromkeys([(), self.terms, *alone, *map(self.without, self.terms)]))
 
     @property
+    def comparisons(self) -> int:
+        """How many pairs of arms are compared; of a single term the whole, it alone and without it are one."""
+        return 1 + 2 * len(self.terms) if len(self.terms) > 1 else 1
+
+    @property
     def pictures(self) -> int:
         """How many pictures the arms take."""
         return len(self.arms) * len(self.seeds)

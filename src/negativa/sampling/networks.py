@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from negativa.denoisers.denoiser import Denoiser
 
-#: What a model and the one it moves away from must have in common of their schedules.
 BETAS: Final = ("beta_schedule", "beta_start", "beta_end", "trained_betas", "rescale_betas_zero_snr")
+#: What a model and the one it moves away from must have in common of their schedules.
 COMMON: Final = (*BETAS, "num_train_timesteps")
 
 

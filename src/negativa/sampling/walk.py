@@ -49,19 +49,14 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any],
     steps = Steps(recipe.sampler or USUAL, config, recipe.steps, generator)
     latents = steps.first(first)
     memory: dict[str, Any] = {}
-    behind: dict[tuple[str, ...], tuple[Blend, ...]] = {}  # what stood behind the names of passes when they were last wanted
-    said: dict[str, Blend] = {}  # the same of each name
+    behind: dict[str, Blend] = {}  # what stood behind the name of a pass when it was last wanted
     for stage, timestep in zip(stages(recipe, config, room), steps.timesteps, strict=True):
         moment, names = stage.moment, stage.names
         seen = steps.seen(latents, timestep)
-        if memory.get(IDLE) == names and behind[names] != stage.blends:
-            del memory[IDLE]  # the same names, but other words or pictures behind them
-        behind[names] = stage.blends
         for name, blend in zip(names, stage.blends, strict=True):
-            if said.setdefault(name, blend) != blend:
-                said[name] = blend
-                for key in [key for key in memory if key.endswith(f" of {name}")]:
-                    del memory[key]  # a rule's evidence is about the words that were there
+            if behind.get(name, blend) != blend:  # other words or pictures
+                _forget(memory, name)
+            behind[name] = blend
         idle = memory.get(IDLE) == names
         read, single = ((POSITIVE,), stage.asked_for((POSITIVE,))) if idle else (names, stage.asked)
         answers = yield Ask(seen[0], float(timestep), single, moment)
@@ -71,3 +66,11 @@ def walk(recipe: Recipe, shape: tuple[int, int, int], config: Mapping[str, Any],
         guided = rule.combine(given | {LATENTS: seen[0]}, moment, remembered)
         latents = steps.step(convert(guided, seen[0], moment, rule.space, native)[None], timestep, latents)
     return latents[0]
+
+
+def _forget(memory: dict[str, Any], name: str) -> None:
+    """Drop what was remembered of a pass: that it was idle, and what a rule keeps of it, see `Memory`."""
+    if name in memory.get(IDLE, ()):
+        del memory[IDLE]
+    for key in [key for key in memory if key.endswith(f" of {name}")]:
+        del memory[key]

@@ -41,9 +41,7 @@ def _a1111(text: str, steps: int) -> Iterator[str]:
     for mark in a1111.MARK.finditer(text):
         if mark[2] is not None and abs(float(mark[2])) > LARGEST:
             yield f"the weight {_shown(mark[2])} is taken as {LARGEST:g}"
-    for mark in NO_NUMBER.finditer(text):
-        if not a1111.MARK.fullmatch(mark[0]):
-            yield f"{mark[0]!r} holds no number and is text, its bracket weighs 1.1"
+    yield from _numberless(text, a1111.MARK)
     for mark in NUMBERED.finditer(ROUND.sub("", text)):
         yield f"the number in {_shown(mark[0].strip())} is text; a weight is written (words:0.5)"
     for never in schedules.resolve(text, 1, steps).never:
@@ -59,9 +57,7 @@ def _a1111(text: str, steps: int) -> Iterator[str]:
 def _comfy(text: str, steps: int) -> Iterator[str]:
     for place in comfy.unpaired(text):
         yield f"the bracket {_shown(text[place:])} has no partner and is text"
-    for mark in NO_NUMBER.finditer(text):
-        if not comfy.MARK.fullmatch(mark[0]):
-            yield f"{mark[0]!r} holds no number and is text, its bracket weighs 1.1"
+    yield from _numberless(text, comfy.MARK)
     yield from _foreign(text, "comfy")
 
 
@@ -71,6 +67,13 @@ def _compel(text: str, steps: int) -> Iterator[str]:
     for mark in INSIDE.finditer(text):
         yield f"the number in {_shown(mark[0])} is text; compel writes (words)1.2"
     yield from _foreign(text, "compel")
+
+
+def _numberless(text: str, weight: re.Pattern[str]) -> Iterator[str]:
+    """The ends of brackets that look like a weight and are none of this syntax."""
+    for mark in NO_NUMBER.finditer(text):
+        if not weight.fullmatch(mark[0]):
+            yield f"{mark[0]!r} holds no number and is text, its bracket weighs 1.1"
 
 
 def _foreign(text: str, syntax: str) -> Iterator[str]:
