@@ -72,6 +72,17 @@ def test_walks_are_started_as_others_finish() -> None:
     assert next(started) == AT_ONCE
 
 
+@pytest.mark.parametrize("budget", [RowBudget, FixedRows])
+def test_pictures_come_one_after_another_and_not_all_at_the_end(budget) -> None:
+    """A call takes what fits of the walks furthest along; those of one seed that share rows go on together."""
+    engine = Engine(network([]), budget)
+    walks = [(i, asking(float(i // 2), "x", asks=20)) for i in range(AT_ONCE)]
+    ran = [(one.key, engine.rows_run) for stepped in engine.run(walks) for one in stepped if one.latents is not None]
+    assert [key for key, _ in ran] == list(range(AT_ONCE))
+    assert ran[0][1] <= engine.rows_run / 2
+    assert engine.rows_run == AT_ONCE // 2 * 2 * 20
+
+
 def test_a_call_that_does_not_fit_is_halved_and_not_tried_again() -> None:
     calls: list[int] = []
     predict = network(calls)

@@ -19,8 +19,9 @@ from negativa.sampling.walk import Ask, Walk
 if TYPE_CHECKING:
     from torch import Tensor
 
-AT_ONCE: Final = 64  # walks alive together: enough to fill calls and to share rows, few enough that pictures come soon
+AT_ONCE: Final = 64  # walks alive together: enough to fill calls and to share rows
 
+Row = tuple["Tensor", float, Pass]
 Predict = Callable[["Sequence[Tensor]", Sequence[float], Sequence[Pass]], "Tensor"]
 
 
@@ -28,17 +29,21 @@ Predict = Callable[["Sequence[Tensor]", Sequence[float], Sequence[Pass]], "Tenso
 class Running:
     """One walk under way: what it asks for now, and what it has cost.
 
-    `key` is the caller's, `taken` counts answered asks. `latents` is set when the walk has ended.
+    `key` is the caller's, `taken` counts answered asks, `started` is when the first was. `rows` are those it asks for, all of
+    one shape, under what tells them from others, and `wanted` says which stands for which pass. `latents` is set when the
+    walk has ended.
     """
 
     key: int
     walk: Walk
-    ask: Ask | None = None
+    shape: tuple[int, ...] = ()
+    wanted: dict[str, Hashable] = field(default_factory=dict)
+    rows: dict[Hashable, Row] = field(default_factory=dict)
     latents: Tensor | None = None
     taken: int = 0
     rows_asked: int = 0
     rows_run: int = 0
-    started: float = field(default_factory=time.perf_counter)
+    started: float = 0.0
 
 
 @dataclass
@@ -60,63 +65,74 @@ class Engine:
     alone: RLock = field(default_factory=RLock)
 
     def run(self, walks: Iterable[tuple[int, Walk]]) -> Iterator[list[Running]]:
-        """Run walks side by side; yields all that are under way after each step, those that have ended with their latents."""
+        """Run walks side by side, those furthest along first, so that pictures come one after another and not all at the end.
+
+        Yields those that have taken a step, the ended ones with their latents.
+        """
         waiting, alive = iter(walks), list[Running]()
         while True:
             for key, walk in islice(waiting, AT_ONCE - len(alive)):
-                fresh = Running(key, walk)
-                fresh.ask = next(walk)
-                alive.append(fresh)
+                alive.append(Running(key, walk))
+                self._hear(alive[-1], next(walk))
             if not alive:
                 return
-            answers = self._answer(alive)
-            for one, answer in zip(alive, answers, strict=True):
+            alive.sort(key=lambda one: -one.taken)
+            served = self._of_one_call(alive)
+            for one, answer in zip(served, self._answer(served), strict=True):
                 one.taken += 1
                 try:
-                    one.ask = one.walk.send(answer)
+                    self._hear(one, one.walk.send(answer))
                 except StopIteration as end:
-                    one.ask, one.latents = None, end.value
-            yield alive
-            alive = [one for one in alive if one.ask is not None]
+                    one.latents = end.value
+            yield served
+            alive = [one for one in alive if one.latents is None]
 
-    def _answer(self, alive: list[Running]) -> list[dict[str, Tensor]]:
-        """The predictions each walk asked for, by name of pass."""
-        rows: dict[Hashable, tuple[Tensor, float, Pass]] = {}
-        keys: list[dict[str, Hashable]] = []
-        for one in alive:
-            ask = one.ask
-            assert ask is not None
-            content = _content(ask.latents)
-            wanted: dict[str, Hashable] = {}
-            for name, chosen in ask.passes.items():
-                key = (content, ask.timestep, chosen) if self.merge else (one.key, name)
-                if key not in rows:
-                    rows[key] = (ask.latents, ask.timestep, chosen)
-                    one.rows_run += chosen.rows
-                    self.rows_run += chosen.rows
-                wanted[name] = key
-                one.rows_asked += chosen.rows
-                self.rows_asked += chosen.rows
-            keys.append(wanted)
-        predictions = self._predict_all(rows)
-        return [{name: predictions[key] for name, key in wanted.items()} for wanted in keys]
+    def _hear(self, one: Running, ask: Ask) -> None:
+        """Take note of what a walk asks for."""
+        content, at, asked = _content(ask.latents), ask.timestep, ask.passes.items()
+        one.shape = tuple(ask.latents.shape)
+        one.wanted = {name: (content, at, chosen) if self.merge else (one.key, name) for name, chosen in asked}
+        one.rows = {one.wanted[name]: (ask.latents, at, chosen) for name, chosen in asked}
 
-    def _predict_all(self, rows: dict[Hashable, tuple[Tensor, float, Pass]]) -> dict[Hashable, Tensor]:
-        """Every pass predicted; those whose latents are of one shape share calls, each as large as its rows of the network."""
-        shapes: dict[tuple[int, ...], list[Hashable]] = {}
-        for key, (latents, _, _) in rows.items():
-            shapes.setdefault(tuple(latents.shape), []).append(key)
-        done: dict[Hashable, Tensor] = {}
-        for shape, left in shapes.items():
-            budget = self.budgets.setdefault(shape, self.budget())
-            while left:
-                size = _fitting([rows[key][2].rows for key in left], budget)
-                with self.alone:
-                    done |= zip(left[:size], self._call([rows[key] for key in left[:size]], budget), strict=True)
-                left = left[size:]
-        return done
+    def _of_one_call(self, alive: Sequence[Running]) -> list[Running]:
+        """The first of these, and after it those whose rows fit into a call with its own."""
+        alike = [one for one in alive if one.shape == alive[0].shape]
+        waiting = {key: row for one in alike for key, row in one.rows.items()}
+        most = self._budget(alive[0].shape).split(_rows_of(waiting.values()))[0]
+        served, rows = list[Running](), set[Hashable]()
+        for one in alike:
+            fresh = _rows_of(row for key, row in one.rows.items() if key not in rows)
+            if not served or fresh <= most:
+                served.append(one)
+                rows.update(one.rows)
+                most = max(0, most - fresh)
+        return served
 
-    def _call(self, rows: list[tuple[Tensor, float, Pass]], budget: RowBudget | FixedRows) -> Iterable[Tensor]:
+    def _budget(self, shape: tuple[int, ...]) -> RowBudget | FixedRows:
+        if shape not in self.budgets:
+            self.budgets[shape] = self.budget()
+        return self.budgets[shape]
+
+    def _answer(self, served: list[Running]) -> list[dict[str, Tensor]]:
+        """The predictions that walks of one shape asked for, by name of pass."""
+        rows: dict[Hashable, Row] = {}
+        for one in served:
+            one.started = one.started or time.perf_counter()
+            asked = _rows_of(one.rows[key] for key in one.wanted.values())
+            run = _rows_of(row for key, row in one.rows.items() if key not in rows)
+            one.rows_asked, self.rows_asked = one.rows_asked + asked, self.rows_asked + asked
+            one.rows_run, self.rows_run = one.rows_run + run, self.rows_run + run
+            rows |= one.rows
+        predictions: dict[Hashable, Tensor] = {}
+        left, budget = list(rows), self._budget(served[0].shape)
+        while left:
+            size = _fitting([rows[key][2].rows for key in left], budget)
+            with self.alone:
+                predictions |= zip(left[:size], self._call([rows[key] for key in left[:size]], budget), strict=True)
+            left = left[size:]
+        return [{name: predictions[key] for name, key in one.wanted.items()} for one in served]
+
+    def _call(self, rows: list[Row], budget: RowBudget | FixedRows) -> Iterable[Tensor]:
         started = time.perf_counter()
         predictions: Tensor | None = None
         try:
@@ -143,7 +159,7 @@ def _fitting(rows: Sequence[int], budget: RowBudget | FixedRows) -> int:
     return max(1, sum(taken <= most for taken in accumulate(rows)))
 
 
-def _rows_of(asked: Sequence[tuple[Tensor, float, Pass]]) -> int:
+def _rows_of(asked: Iterable[Row]) -> int:
     return sum(chosen.rows for _, _, chosen in asked)
 
 
