@@ -74,7 +74,7 @@ def test_walks_are_started_as_others_finish() -> None:
 
 @pytest.mark.parametrize("budget", [RowBudget, FixedRows])
 def test_pictures_come_one_after_another_and_not_all_at_the_end(budget) -> None:
-    """A call takes what fits of the walks furthest along; those of one seed that share rows go on together."""
+    """A call takes what fits of the walks furthest along; what another asks for too is not run again for it."""
     engine = Engine(network([]), budget)
     walks = [(i, asking(float(i // 2), "x", asks=20)) for i in range(AT_ONCE)]
     ran = [(one.key, engine.rows_run) for stepped in engine.run(walks) for one in stepped if one.latents is not None]

@@ -309,6 +309,14 @@ def test_what_breaks_off_by_itself_is_not_called_interrupted(folder: Path, tmp_p
     assert "interrupted" not in done.output and "broken off; what was finished is in" in done.output
 
 
+def test_pictures_of_an_earlier_grid_are_left_and_told(folder: Path, tmp_path: Path) -> None:
+    words = ["grid", "a house", "--model", str(folder), "--steps", "1", "--out", str(tmp_path / "out"), "--overwrite"]
+    assert "an earlier run" not in CliRunner().invoke(app, [*words, "--seed", "1", "--seed", "2"]).output
+    done = CliRunner().invoke(app, [*words, "--seed", "2"])
+    assert "9 pictures of an earlier run stay beside them, as " in done.output and "grid-1-1-1.png" in done.output
+    assert "an earlier run" not in CliRunner().invoke(app, [*words, "--seed", "1", "--seed", "2"]).output
+
+
 def test_ctrl_c_ends_quietly_with_a_page_of_what_is_finished(folder: Path, tmp_path: Path) -> None:
     words = ["grid", "a house", "--model", str(folder), "--steps", "5", "--out", "stopped"]
     words += [word for seed in range(100) for word in ("--seed", str(seed))]

@@ -49,6 +49,11 @@ class Album:
         self._sizes[there] = cell.made.image.size
         return path
 
+    def left(self) -> list[Path]:
+        """The pictures in the folder that are not of this experiment, but of one that was there before."""
+        ours = {self._folder / _file(cell) for cell in self._cells.values()}
+        return sorted(path for path in (self._folder / PICTURES).glob("*.png") if path not in ours)
+
     def close(self, tables: list[Table], summary: Summary | None) -> Path | None:
         """Write the sheets and the page of what there is, and say where the page is; None if there is nothing to see.
 

@@ -29,9 +29,9 @@ Predict = Callable[["Sequence[Tensor]", Sequence[float], Sequence[Pass]], "Tenso
 class Running:
     """One walk under way: what it asks for now, and what it has cost.
 
-    `key` is the caller's, `taken` counts answered asks, `started` is when the first was. `rows` are those it asks for, all of
-    one shape, under what tells them from others, and `wanted` says which stands for which pass. `latents` is set when the
-    walk has ended.
+    `key` is the caller's, `taken` counts answered asks, `started` is when the first row was run. `wanted` says which row, by
+    what tells it from others, stands for which pass; `rows` are those still to be run, all of one shape, `done` the others'
+    predictions. `latents` is set when the walk has ended.
     """
 
     key: int
@@ -39,6 +39,7 @@ class Running:
     shape: tuple[int, ...] = ()
     wanted: dict[str, Hashable] = field(default_factory=dict)
     rows: dict[Hashable, Row] = field(default_factory=dict)
+    done: dict[Hashable, Tensor] = field(default_factory=dict)
     latents: Tensor | None = None
     taken: int = 0
     rows_asked: int = 0
@@ -77,60 +78,53 @@ class Engine:
             if not alive:
                 return
             alive.sort(key=lambda one: -one.taken)
-            served = self._of_one_call(alive)
-            for one, answer in zip(served, self._answer(served), strict=True):
-                one.taken += 1
-                try:
-                    self._hear(one, one.walk.send(answer))
-                except StopIteration as end:
-                    one.latents = end.value
-            yield served
+            self._run_some(alive)
+            if served := [one for one in alive if not one.rows]:
+                for one in served:
+                    self._answer(one)
+                yield served
             alive = [one for one in alive if one.latents is None]
+
+    def _answer(self, one: Running) -> None:
+        """Send a walk the predictions it asked for, by name of pass, and take note of what it asks for next, or of its end."""
+        one.taken += 1
+        try:
+            self._hear(one, one.walk.send({name: one.done[key] for name, key in one.wanted.items()}))
+        except StopIteration as end:
+            one.latents = end.value
 
     def _hear(self, one: Running, ask: Ask) -> None:
         """Take note of what a walk asks for."""
         content, at, asked = _content(ask.latents), ask.timestep, ask.passes.items()
         one.shape = tuple(ask.latents.shape)
         one.wanted = {name: (content, at, chosen) if self.merge else (one.key, name) for name, chosen in asked}
-        one.rows = {one.wanted[name]: (ask.latents, at, chosen) for name, chosen in asked}
+        one.rows, one.done = {one.wanted[name]: (ask.latents, at, chosen) for name, chosen in asked}, {}
+        rows = sum(chosen.rows for _, chosen in asked)
+        one.rows_asked, self.rows_asked = one.rows_asked + rows, self.rows_asked + rows
 
-    def _of_one_call(self, alive: Sequence[Running]) -> list[Running]:
-        """The first of these, and after it those whose rows fit into a call with its own."""
+    def _run_some(self, alive: Sequence[Running]) -> None:
+        """Run as many rows as fit into a call, those of the first of these walks first, and tell all that ask for them."""
         alike = [one for one in alive if one.shape == alive[0].shape]
-        waiting = {key: row for one in alike for key, row in one.rows.items()}
-        most = self._budget(alive[0].shape).split(_rows_of(waiting.values()))[0]
-        served, rows = list[Running](), set[Hashable]()
+        asked: dict[Hashable, tuple[Running, Row]] = {}
         for one in alike:
-            fresh = _rows_of(row for key, row in one.rows.items() if key not in rows)
-            if not served or fresh <= most:
-                served.append(one)
-                rows.update(one.rows)
-                most = max(0, most - fresh)
-        return served
+            for key, row in one.rows.items():
+                asked.setdefault(key, (one, row))
+        budget = self._budget(alive[0].shape)
+        keys = list(asked)[: _fitting([row[2].rows for _, row in asked.values()], budget)]
+        for one, (_, _, chosen) in (asked[key] for key in keys):
+            one.started = one.started or time.perf_counter()
+            one.rows_run, self.rows_run = one.rows_run + chosen.rows, self.rows_run + chosen.rows
+        with self.alone:
+            predicted = dict(zip(keys, self._call([asked[key][1] for key in keys], budget), strict=True))
+        for one in alike:
+            for key in one.rows.keys() & predicted.keys():
+                one.done[key] = predicted[key]
+                del one.rows[key]
 
     def _budget(self, shape: tuple[int, ...]) -> RowBudget | FixedRows:
         if shape not in self.budgets:
             self.budgets[shape] = self.budget()
         return self.budgets[shape]
-
-    def _answer(self, served: list[Running]) -> list[dict[str, Tensor]]:
-        """The predictions that walks of one shape asked for, by name of pass."""
-        rows: dict[Hashable, Row] = {}
-        for one in served:
-            one.started = one.started or time.perf_counter()
-            asked = _rows_of(one.rows[key] for key in one.wanted.values())
-            run = _rows_of(row for key, row in one.rows.items() if key not in rows)
-            one.rows_asked, self.rows_asked = one.rows_asked + asked, self.rows_asked + asked
-            one.rows_run, self.rows_run = one.rows_run + run, self.rows_run + run
-            rows |= one.rows
-        predictions: dict[Hashable, Tensor] = {}
-        left, budget = list(rows), self._budget(served[0].shape)
-        while left:
-            size = _fitting([rows[key][2].rows for key in left], budget)
-            with self.alone:
-                predictions |= zip(left[:size], self._call([rows[key] for key in left[:size]], budget), strict=True)
-            left = left[size:]
-        return [{name: predictions[key] for name, key in one.wanted.items()} for one in served]
 
     def _call(self, rows: list[Row], budget: RowBudget | FixedRows) -> Iterable[Tensor]:
         started = time.perf_counter()

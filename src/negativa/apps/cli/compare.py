@@ -66,7 +66,8 @@ def fill_tables(tables: list[Table], make: Here, folder: Path, title: str, overw
         finally:
             page = page or album.close(tables, summary)
     assert summary is not None
-    say_all((*notices, *summary.notices), summary.failures)
+    left = [f"{len(before)} pictures of an earlier run stay beside them, as {before[0]}"] if (before := album.left()) else []
+    say_all((*notices, *summary.notices, *left), summary.failures)
     for table in tables:
         print(folder / f"{table.name}.png")
     print(f"{page}  {summary.cells} cells, {summary.rows_asked} rows asked, {summary.rows_run} run, {summary.seconds:.1f} s")
