@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +16,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
 import negativa
-from negativa import InputError, Negative, OutputError, Receipt, Recipe
+from negativa import InputError, NegativaError, Negative, OutputError, Receipt, Recipe
 from negativa.language import infotext, pictures
 from negativa.language.files import check_target
 
@@ -88,6 +89,116 @@ def test_others_pictures(tmp_path: Path) -> None:
         made = negativa.read(tmp_path / name)
         assert made.receipt is None and made.parameters == text
         assert made.recipe == Recipe("a cat", "dog", 42, 20, 7.0, "dpmpp_2m_karras", width=64, height=48)
+
+
+GRAPH = {
+    "3": {
+        "class_type": "KSampler",
+        "inputs": {
+            "seed": 42,
+            "steps": 20,
+            "cfg": 7.5,
+            "sampler_name": "euler_ancestral",
+            "scheduler": "normal",
+            "denoise": 1.0,
+            "model": ["10", 0],
+            "positive": ["6", 0],
+            "negative": ["7", 0],
+            "latent_image": ["5", 0],
+        },
+    },
+    "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "v1-5.safetensors"}},
+    "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 48, "batch_size": 1}},
+    "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a (cat:1.2)", "clip": ["10", 1]}},
+    "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "dog", "clip": ["10", 1]}},
+    "10": {
+        "class_type": "LoraLoader",
+        "inputs": {"lora_name": "fur.safetensors", "strength_model": 1.0, "model": ["4", 0], "clip": ["4", 1]},
+    },
+}
+INVOKE = {
+    "positive_prompt": "a cat++",
+    "negative_prompt": "dog",
+    "cfg_scale": 7.5,
+    "steps": 20,
+    "seed": 42,
+    "scheduler": "euler_a",
+    "width": 64,
+    "height": 48,
+    "model": {"model_name": "v1-5", "base_model": "sd-1"},
+    "loras": [{"lora": {"model_name": "fur"}, "weight": 0.5}],
+}
+FOOOCUS = {
+    "base_model": "xl",
+    "base_model_hash": "abc",
+    "guidance_scale": 7.5,
+    "negative_prompt": "dog",
+    "prompt": "a cat",
+    "sampler": "euler_ancestral",
+    "scheduler": "normal",
+    "seed": 42,
+    "steps": 20,
+    "sharpness": 2,
+}
+NOVEL = {"steps": 20, "sampler": "k_euler_ancestral", "seed": 42, "scale": 7.5, "uc": "dog", "strength": 0.7, "noise": 0.2}
+SWARM = {
+    "prompt": "a cat",
+    "negativeprompt": "dog",
+    "model": "xl",
+    "seed": 42,
+    "steps": 20,
+    "cfgscale": 7.5,
+    "sampler": "euler_ancestral",
+    "scheduler": "normal",
+    "width": 64,
+    "height": 48,
+    "loras": ["fur"],
+}
+OTHERS = {  # program -> text chunks of the picture, prompt, syntax, and what has no place in a recipe
+    "ComfyUI": ({"prompt": json.dumps(GRAPH)}, "a (cat:1.2)", "comfy", ["Model", "LoRAs"]),
+    "InvokeAI": ({"invokeai_metadata": json.dumps(INVOKE)}, "a cat++", "compel", ["Model", "LoRAs"]),
+    "Fooocus": ({"parameters": json.dumps(FOOOCUS)}, "a cat", "a1111", ["sharpness", "Model"]),
+    "NovelAI": (
+        {"Description": "a cat", "Source": "Stable Diffusion 1D44365E", "Comment": json.dumps(NOVEL)},
+        "a cat",
+        "a1111",
+        ["strength", "noise", "Model"],
+    ),
+    "SwarmUI": ({"parameters": json.dumps({"sui_image_params": SWARM})}, "a cat", "a1111", ["Model", "LoRAs"]),
+}
+
+
+@pytest.mark.parametrize("program", OTHERS)
+def test_what_other_programs_say_in_their_own_ways(tmp_path: Path, program: str) -> None:
+    chunks, prompt, syntax, unused = OTHERS[program]
+    notes = PngInfo()
+    for name, text in chunks.items():
+        notes.add_text(name, text)
+    picture().resize((64, 48)).save(tmp_path / "other.png", pnginfo=notes)
+    made = negativa.read(tmp_path / "other.png")
+    assert made.receipt is None and made.infotext.settings["Program"] == program
+    assert made.recipe == Recipe(prompt, "dog", 42, 20, 7.5, "euler_a", width=64, height=48, syntax=syntax)
+    assert sorted(made.infotext.unused()) == sorted(unused)
+    assert made.infotext.settings.get("LoRAs", "fur").removesuffix(".safetensors") == "fur"
+    assert made.infotext.settings["Model"].removesuffix(".safetensors") in ("v1-5", "xl", "Stable Diffusion")
+
+
+VALUES = st.recursive(st.none() | st.integers() | st.text(), lambda one: st.lists(one) | st.dictionaries(st.text(), one))
+
+
+@given(st.text(), VALUES)
+def test_metadata_that_were_edited_end_in_a_sentence(tmp_path_factory, text: str, value: object) -> None:
+    """Whatever stands in the place of what they write."""
+    path = tmp_path_factory.mktemp("others") / "other.png"
+    inputs = dict.fromkeys(("steps", "cfg", "sampler_name", "positive", "model"), value)
+    graph = {"1": {"class_type": "KSampler", "inputs": inputs}}
+    for chunks in ({"prompt": json.dumps(graph)}, {"parameters": json.dumps({"sui_image_params": value})}, {"prompt": text}):
+        notes = PngInfo()
+        for name, one in chunks.items():
+            notes.add_itxt(name, one)
+        picture().save(path, pnginfo=notes)
+        with suppress(NegativaError):
+            assert isinstance(negativa.read(path).recipe, Recipe)
 
 
 TEXTS = {  # text -> prompt, negative, number of settings; known answers of the format

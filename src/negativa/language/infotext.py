@@ -34,7 +34,8 @@ NUMBERS: Final = (
     ("distilled_scale", "Distilled CFG Scale", float),
     ("seed", "Seed", int),
 )
-USED: Final = SETTINGS | {"RNG", "Version"}
+PROGRAM: Final = "Program"  # stands where another program's own way of saying it was read
+USED: Final = SETTINGS | {"RNG", "Version", PROGRAM}
 EMPHASES: Final = {"no-norm": "No norm"}  # what stands in such a text where it is not the usual
 LITERAL: Final = "None"  # stands there where brackets are text
 KNOWN: Final = {"Original", LITERAL, *EMPHASES.values()}
@@ -44,11 +45,12 @@ KARRAS_BY_NAME, UNIFORM = ("dpmpp_2m", "dpmpp_sde"), "Uniform"
 
 @dataclass(frozen=True)
 class Infotext:
-    """What such a text says: the prompt, the negative prompt, and settings as written."""
+    """What such a text says: the prompt, the negative prompt, and settings as written; `syntax` is that of its texts."""
 
     prompt: str
     negative: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    syntax: str = "a1111"
 
     def recipe(self, **changes: Any) -> Recipe:
         """As much of it as a recipe can say; what it leaves open takes its default.
@@ -57,7 +59,7 @@ class Infotext:
         used holds no usable value.
         """
         known = self.settings
-        values: dict[str, object] = {"prompt": self.prompt, "negative": self.negative}
+        values: dict[str, object] = {"prompt": self.prompt, "negative": self.negative, "syntax": self.syntax}
         for name, key, kind in NUMBERS:
             if key in known and name not in changes:
                 values[name] = _converted(kind, key, known[key])

@@ -14,7 +14,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
 from negativa.errors import InputError
-from negativa.language import infotext
+from negativa.language import infotext, others
 from negativa.language.files import check_target, output
 from negativa.language.infotext import Infotext
 from negativa.plain.receipt import Receipt
@@ -31,8 +31,9 @@ QUALITY: Final = 95
 class Made:
     """What a picture file says of itself.
 
-    `parameters` is the infotext as written ("" if none), `infotext` what it says, `receipt` ours as plain values (None
-    in the pictures of others). `damaged` says that there was a receipt of ours that could not be read.
+    `parameters` is the infotext as written ("" if none), `infotext` what it, or another program in its own way, says,
+    `receipt` ours as plain values (None in the pictures of others). `damaged` says that there was a receipt of ours that
+    could not be read.
     """
 
     parameters: str
@@ -53,7 +54,7 @@ class Made:
     @property
     def syntax(self) -> str:
         """The syntax of its texts; "a1111" where it does not say."""
-        return self._said("syntax", "a1111")
+        return self._said("syntax", self.infotext.syntax)
 
     def changed(self, **changes: Any) -> Recipe:
         """As `recipe`, with changes in the place of fields that need not be usable themselves."""
@@ -93,21 +94,29 @@ def save(path: str | os.PathLike[str], image: Image.Image, receipt: Receipt, ove
 
 
 def read(path: str | os.PathLike[str]) -> Made:
-    """What made a picture: from our own files, or from others' that carry AUTOMATIC1111's infotext.
+    """What made a picture: from our own files, or from others': AUTOMATIC1111's infotext, or what `others` reads.
 
     Raises `InputError` if the file is no picture, or says nothing that is understood.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"picture: {path!r:.80} was given; allowed: the path of a file")
     try:
         with Image.open(path) as image:
             image.load()
             own, text, there = _notes(image)
+            other = others.read(image) if not text.strip() or text.lstrip().startswith("{") else None
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no picture, or a damaged one"
         raise InputError(f"picture: {os.fspath(path)!r} could not be read: {reason}") from error
     if isinstance(own, dict) and isinstance(own.get("recipe"), dict):
         return Made(text, infotext.read(text), own)
+    if other is not None:
+        return Made(text, other, None, there)
     if not text.strip():
-        raise InputError(f"picture: {os.fspath(path)!r} does not say what made it; allowed: a file with a 'parameters' text")
+        raise InputError(
+            f"picture: {os.fspath(path)!r} does not say what made it; allowed: a file with a 'parameters' text, or with what "
+            "ComfyUI, InvokeAI, SwarmUI, Fooocus or NovelAI write"
+        )
     if text.lstrip().startswith("{"):
         raise InputError(f"picture: the 'parameters' of {os.fspath(path)!r} are another program's JSON; allowed: infotext")
     return Made(text, infotext.read(text), None, there)

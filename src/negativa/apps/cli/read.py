@@ -29,7 +29,9 @@ def read(
     if made.damaged:
         say(DAMAGED.format(picture))
     if as_json:
-        values = {"recipe": _recipe(made), "settings": dict(made.infotext.settings), "receipt": made.receipt}
+        said = made.infotext
+        values = {"recipe": _recipe(made), "prompt": said.prompt, "negative": said.negative, "settings": dict(said.settings)}
+        values["receipt"] = made.receipt
         print(json.dumps(values, ensure_ascii=False))
         return
     if made.receipt is None:
@@ -50,7 +52,8 @@ def read(
         if k in made.receipt
     ]
     for name, value in rows:
-        print(f"{name:<10} {value}")
+        if value not in (None, {}, []):
+            print(f"{name:<10} {_plainly(value)}")
     notices = made.receipt.get("notices")
     for notice in notices if isinstance(notices, list) else ():
         print(f"notice     {notice}")
@@ -60,6 +63,15 @@ def _strength(one: Negative | Image) -> str:
     """The weight and window of a condition, where they are not the usual ones."""
     bounds = "" if (one.start, one.stop) == (0, 1) else f", from {one.start:g} to {one.stop:g}"
     return f"  (weight {one.weight:g}{bounds})" if one.weight != 1 or bounds else ""
+
+
+def _plainly(value: Any) -> str:
+    """A value of a recipe as a person would write it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_plainly(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plainly, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _recipe(made: Made) -> dict[str, Any] | None:
