@@ -17,6 +17,7 @@ from negativa.language.checks import said_of_texts
 from negativa.language.named import expand, library
 from negativa.language.negatives import parse_negative
 from negativa.notices import said_of
+from negativa.rules import RULES
 
 
 class TestUnderstood:
@@ -161,6 +162,33 @@ class TestSaid:
         assert "window: there is no negative that it could bound; it has no effect" in said
         bounded = said_of(studio.complete(Recipe("a", "hat", window=(0, 0.5))), studio.denoiser)
         assert not any("window" in one for one in bounded)
+
+    @pytest.mark.parametrize(
+        ("recipe", "heard"),
+        [
+            (Recipe("a hat", scale=0), False),
+            (Recipe("a hat", "mustache", scale=0, rule="perp_neg"), False),
+            (Recipe("a hat", scale=1), True),
+            (Recipe("a hat", scale=0, wrappers="rescale"), True),  # whose spread the prompt decides
+            (Recipe("a hat", scale=0, rule="pag"), True),  # what it moves away from reads the prompt too
+            (Recipe("", scale=0), True),  # there is none
+        ],
+    )
+    def test_a_scale_at_which_the_prompt_is_not_heard_is_said(self, studio, recipe: Recipe, heard: bool) -> None:
+        said = said_of(studio.complete(recipe), studio.denoiser)
+        assert any("the prompt has no effect: at scale 0" in one for one in said) == (not heard)
+
+    @pytest.mark.parametrize("rule", [name for name in RULES if name != "autoguidance"])
+    def test_a_rule_that_acts_on_negatives_alone_is_said_where_there_is_none(self, studio, rule: str) -> None:
+        """And only then: its picture is that of the usual rule, to rounding."""
+        recipe = Recipe("a hat", rule=rule, steps=3, sampler="ddim" if rule == "cfg_pp" else None)
+        said = any(
+            "acts on negatives alone, and there is none" in one for one in said_of(studio.complete(recipe), studio.denoiser)
+        )
+        ours, usual = (studio.generate(one).latents for one in (recipe, recipe.replace(rule="cfg")))
+        assert said == (rule != "cfg" and (ours - usual).abs().max() < 1e-3)
+        negated = said_of(studio.complete(recipe.replace(negative="mustache")), studio.denoiser)
+        assert not any("acts on negatives alone" in one for one in negated)
 
     def test_a_kind_of_nothing_that_no_pass_reads_is_said(self, studio) -> None:
         one = Recipe("a hat", "mustache", nothing="zeros")

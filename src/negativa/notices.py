@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from negativa import rules
 from negativa.language import prompting
 from negativa.language.checks import said_of_texts
 from negativa.plain.conditions import EMPHASIS, Nothing, text_of
-from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, Pass, negative
+from negativa.plain.passes import NOTHING, POSITIVE, WEAKER, Moment, Pass, negative
 from negativa.plain.recipe import Recipe
 from negativa.plain.windows import inside
-from negativa.sampling.hearing import heard
+from negativa.rules.rule import Rule
+from negativa.sampling.hearing import alike, heard, matters
 from negativa.sampling.networks import schedule_of
 from negativa.sampling.passes import Blend, passes_of
 from negativa.sampling.stages import asked_of, images_of, moments, texts_of
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
     from negativa.denoisers.denoiser import Denoiser
 
 
+USUAL: Final = Recipe().rule
+
+
 def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     """Sentences about what in a recipe has no effect on this model, or is cut."""
     schedule, named = schedule_of(recipe, denoiser), passes_of(recipe)
     asked = asked_of(recipe, schedule)
     pictures = any(images_of(one) for passes in asked.values() for one in passes)
-    acting = heard(rules.build(recipe), moments(recipe, schedule))
+    rule, seen = rules.build(recipe), moments(recipe, schedule)
+    acting = heard(rule, seen)
     said: list[str] = []
     for i, one in enumerate(recipe.negative):
         if negative(i) not in acting:
@@ -40,6 +45,10 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
         if not any(one.acts_at(step, recipe.steps) for step in range(recipe.steps)):
             why = "its weight is 0" if one.weight == 0 else _no_step(recipe, one.start, one.stop)
             said.append(f"the image {one.name!r} has no effect: {why}")
+    if (recipe.prompt or recipe.images) and not _follows(rule, seen, asked):
+        said.append(f"the prompt has no effect: at scale {recipe.scale:g} the rule {recipe.rule!r} does not hear it")
+    if not recipe.negative and _acts_on_negatives_alone(recipe, seen):
+        said.append(f"the rule {recipe.rule!r} acts on negatives alone, and there is none: it draws what {USUAL!r} draws")
     if recipe.window != (0, 1) and not recipe.negative:
         said.append("window: there is no negative that it could bound; it has no effect")
     said += [f"the LoRA {file!r} has no effect: its weight is 0" for file, weight in recipe.loras if weight == 0]
@@ -90,6 +99,20 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
         idle = names if rules.has_scale(recipe) else [name for name in names if name != "ramp"]
         said += [f"the wrapper {name!r} has no effect: the picture follows the prompt alone" for name in idle]
     return tuple(said)
+
+
+def _follows(rule: Rule, seen: tuple[Moment, ...], asked: Mapping[str, Sequence[Pass]]) -> bool:
+    """Whether a pass that reads what the positive one reads changes the picture."""
+    read = {one.condition for one in asked[POSITIVE]}
+    return any(matters(rule, seen, name) for name, passes in asked.items() if any(one.condition in read for one in passes))
+
+
+def _acts_on_negatives_alone(recipe: Recipe, seen: tuple[Moment, ...]) -> bool:
+    """Whether a rule is the usual one where there is no negative, whatever the scale."""
+    if recipe.rule == USUAL or not rules.has_scale(recipe):
+        return False
+    guided = recipe.replace(scale=2.0)
+    return alike(rules.build(guided), rules.build(guided.replace(rule=USUAL, knobs={})), seen)
 
 
 def _reads_nothing(one: Pass) -> bool:
