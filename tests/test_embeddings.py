@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from typer.testing import CliRunner, Result
@@ -268,6 +269,8 @@ def test_no_such_file_and_a_picture_without_an_embedding(tmp_path: Path) -> None
         Image.new("RGB", (30, 20), colour).save(tmp_path / "plain.png")
         with pytest.raises(InputError, match="holds no embedding; allowed: a PNG with a 'sd-ti-embedding' text"):
             read(tmp_path / "plain.png")
+    shelf = Shelf(tmp_path)
+    assert not shelf.embeddings and not shelf.unreadable and not shelf.missing("a plain cup")
 
 
 def refused_or_read(path: Path, raw: bytes) -> None:
@@ -316,6 +319,13 @@ def test_converting_keeps_the_vectors_bit_for_bit(layout: str, tmp_path: Path) -
     assert list(load_file(tmp_path / "two.safetensors")) == ["<one>"]
     for path in (tmp_path / "one.safetensors", tmp_path / "two.safetensors"):
         assert same(next(iter(load_file(path).values())), THREE) and same(read(path).vectors["clip_l"], THREE)
+
+
+def test_converting_keeps_what_the_file_says_of_itself(tmp_path: Path) -> None:
+    write(read(files.kohya(tmp_path / "one.safetensors", ONE)), tmp_path / "two.safetensors", notes={"steps": "500"})
+    convert(tmp_path / "two.safetensors", tmp_path / "three.safetensors", "diffusers")
+    with safe_open(tmp_path / "three.safetensors", "pt") as file:
+        assert file.metadata() == {"format": "pt", "steps": "500"}
 
 
 def test_two_encoders_stay_two(tmp_path: Path) -> None:
@@ -533,6 +543,7 @@ def test_the_command_lists_and_converts(shelf: Shelf, tmp_path: Path, monkeypatc
     done = run("convert", "learned_embeds.bin", "new.safetensors")
     assert done.exit_code == 0 and done.stdout.strip() == "new.safetensors"
     assert same(load_file("new.safetensors")["emb_params"], ONE)
+    assert "it is called 'new' now, as its file; it was called 'wrong'" in done.stderr
     assert isinstance(run("convert", "learned_embeds.bin", "new.safetensors", "--layout", "diffusers").exception, OutputError)
     assert "convert" in run("--help").stdout
     assert "there is no 'absent'" in str(run("absent").exception)

@@ -556,6 +556,14 @@ def test_parquet_says_what_csv_says(finished: Path) -> None:
 # --- what a study refuses
 
 
+def test_a_plan_without_a_picture_gives_way_to_another(values: dict[str, Any], here: Here, tmp_path: Path) -> None:
+    """As after a model whose name was misspelt."""
+    with pytest.raises(negativa.ModelError, match="there is no 'terarium'"):
+        list(study(Plan(**(values | {"models": ["terarium"]})), tmp_path, here))
+    with pytest.raises(negativa.ModelError, match="there is no 'terrariun'"):
+        list(study(Plan(**(values | {"models": ["terrariun"]})), tmp_path, here))
+
+
 def test_a_folder_holds_one_plan(finished: Path, values: dict[str, Any], here: Here, tmp_path: Path) -> None:
     before = contents(finished)
     with pytest.raises(InputError, match="holds the study of another plan"):

@@ -44,6 +44,10 @@ HOMES: Final = dict.fromkeys(("Result", "Stepped", "Studio", "load"), "studio") 
 
 def __getattr__(name: str) -> Any:
     """Load the rest when it is first used."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("negativa")
     if name in HOMES:
         return getattr(import_module(f"negativa.{HOMES[name]}"), name)
     if name in ("exact", "terrarium"):

@@ -209,17 +209,21 @@ class Store:
             return self._db.execute(question, values).fetchall()
 
     def _adopt(self) -> None:
-        """Write the plan down, or see that it is the one that stands there."""
+        """Write the plan down, or see that it is the one that stands there; one without a single picture gives way."""
+        plan = self.plan.hash, json.dumps(self.plan.to_dict(), ensure_ascii=False), self._begun
         with self._transaction():
             if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
                 for statement in TABLES.split(";"):
                     self._db.execute(statement)
-                plan = json.dumps(self.plan.to_dict(), ensure_ascii=False)
-                self._db.execute("INSERT INTO plan VALUES (?, ?, ?)", (self.plan.hash, plan, self._begun))
+                self._db.execute("INSERT INTO plan VALUES (?, ?, ?)", plan)
             elif not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'plan'").fetchone():
                 raise InputError(f"out: study.db in {str(self.folder)!r} is another program's; allowed: a new folder")
             for statement in LATER.split(";"):
                 self._db.execute(statement)
+            if not self._db.execute("SELECT 1 FROM pictures").fetchone():
+                for table in ("plan", "failures"):
+                    self._db.execute(f"DELETE FROM {table}")
+                self._db.execute("INSERT INTO plan VALUES (?, ?, ?)", plan)
         found = self._db.execute("SELECT hash FROM plan").fetchone()[0]
         if found != self.plan.hash:
             raise InputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any, Final
 
 from negativa.errors import InputError, nearest
@@ -56,7 +57,7 @@ KNOBS: Final[dict[str, Knob]] = {
 def number(field: str, value: object) -> float:
     """`value` as a finite float, -0 as 0. Raises `InputError` if it is none."""
     try:
-        if not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value):
+        if not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value):
             return float(value) + 0.0
     except OverflowError:  # a whole number beyond any float
         pass
@@ -65,9 +66,9 @@ def number(field: str, value: object) -> float:
 
 def whole(field: str, value: object, least: int, most: int) -> int:
     """`value` as an int in least..most. Raises `InputError` if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InputError(f"{field}: {_shown(value)} was given; allowed: a whole number from {least} to {most}")
-    return value
+    if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most:
+        return int(value)
+    raise InputError(f"{field}: {_shown(value)} was given; allowed: a whole number from {least} to {most}")
 
 
 def text(field: str, value: object) -> str:

@@ -25,7 +25,7 @@ FOLDER: Final = Path(__file__).parent / "weights" / "reader"
 def read(image: Image.Image) -> dict[str, float]:
     """Probability (0 to 1) of every attribute, named as in captions; the picture is 128x128.
 
-    Raises `InputError` for another size.
+    Raises `InputError` for another size, or what is no picture.
     """
     return read_many([image])[0]
 
@@ -68,7 +68,11 @@ def to_tensor(pictures: np.ndarray) -> Tensor:
 
 
 def _pixels(images: Sequence[Image.Image]) -> Tensor:
+    from PIL.Image import Image
+
     for image in images:
+        if not isinstance(image, Image):
+            raise InputError(f"image: {image!r:.80} was given; allowed: a picture of PIL, as PIL.Image.open reads it")
         if image.size != (SIZE, SIZE):
             raise InputError(f"image: {image.width}x{image.height} was given; allowed: {SIZE}x{SIZE}, as terrarium draws")
     return to_tensor(np.stack([np.asarray(image.convert("RGB")) for image in images]))

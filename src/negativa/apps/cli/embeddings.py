@@ -65,8 +65,11 @@ def convert(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write an embedding as safetensors, its vectors bit for bit."""
-    from negativa.denoisers.embeddings import convert
+    from negativa.denoisers.embeddings import convert, read
 
-    for notice in convert(source, target, layout, overwrite).notices:
+    before = convert(source, target, layout, overwrite)
+    for notice in before.notices:
         say(f"notice: {notice}")
+    if (now := read(target)).bare != before.bare:
+        say(f"notice: it is called {now.bare!r} now, as its file; it was called {before.bare!r}")
     print(target)

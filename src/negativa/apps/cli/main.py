@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 import warnings
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
 
 from negativa.apps.cli import ablate, bake, check, embeddings, generate, grid, lists, read, study, sweep, train, usage
 from negativa.errors import NegativaError
@@ -14,6 +18,7 @@ app = usage.App(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
 app.command("generate")(generate.generate)
 app.command("grid")(grid.grid)
 app.command("sweep")(sweep.sweep)
@@ -29,6 +34,21 @@ app.command("measures")(lists.measures)
 app.command("negatives")(lists.negatives)
 app.add_typer(embeddings.app, name="embeddings")
 app.add_typer(train.app, name="train")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"negativa {version('negativa')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before a command."""
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from negativa.training.progress import Progress as Trained
 
 T = TypeVar("T")
+TENTHS: Final = 10
 
 
 def say(text: str) -> None:
@@ -73,13 +74,16 @@ def counted(events: Iterable[T], total: int | None, kind: type) -> Iterator[T]:
 
 
 def parts(events: Iterable[T | Trained]) -> Iterator[T | Trained]:
-    """Hand the events of a training on, with a bar for each of its parts: how far it is, the time left, loss and rate."""
+    """Hand the events of a training on, with a bar for each of its parts: how far it is, the time left, loss and rate.
+
+    Where there is no terminal for bars, a line is said after every tenth of a part.
+    """
     from rich.progress import MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 
     from negativa.training.progress import Progress as Trained
 
     columns = MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[words]}")
-    bars, tasks = _bars(*columns, always=True), dict[str, TaskID]()
+    bars, tasks, told = _bars(*columns, always=True), dict[str, TaskID](), dict[str, int]()
     with interruption(lambda: "what was finished is kept; run it again to go on"):
         try:
             for now in events:
@@ -91,6 +95,10 @@ def parts(events: Iterable[T | Trained]) -> Iterator[T | Trained]:
                     said = [f"loss {now.loss:.4f}"] if now.loss is not None else []
                     said += [f"{speed:.2f} a second"] if speed else []
                     bars.update(tasks[now.part], completed=now.step, total=now.steps, words=", ".join(said))
+                    tenth = TENTHS * now.step // now.steps if now.steps else 0
+                    if not bars.console.is_terminal and tenth > told.get(now.part, 0):
+                        told[now.part] = tenth
+                        say(", ".join([f"{now.part} {now.step} of {now.steps}", *said]))
                 yield now
         finally:
             if tasks:  # one that never started would leave a blank line

@@ -100,10 +100,18 @@ def write(
 def convert(
     source: str | os.PathLike[str], target: str | os.PathLike[str], layout: str | None = None, overwrite: bool = False
 ) -> Embedding:
-    """Read an embedding in any layout and write it as `write` does; returns what was read."""
+    """Read an embedding in any layout and write it as `write` does, with the metadata it has; returns what was read."""
     embedding = read(source)
-    write(embedding, target, layout, overwrite)
+    write(embedding, target, layout, overwrite, _notes(embedding.path))
     return embedding
+
+
+def _notes(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; the other kinds have none."""
+    if path.suffix.lower() != ".safetensors":
+        return {}
+    with safetensors.safe_open(path, "pt") as file:
+        return dict(file.metadata() or {})
 
 
 def _held(path: Path) -> tuple[bytes, Held]:

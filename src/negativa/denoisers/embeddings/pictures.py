@@ -25,10 +25,15 @@ CHUNK: Final = "sd-ti-embedding"
 LARGEST: Final = 2**24  # pixels, and bytes of JSON: several times those of 75 vectors of the widest model
 
 
+class Plain(InputError):
+    """A picture that holds no embedding."""
+
+
 def load(raw: bytes) -> Any:
     """The values in a picture, tensors as float32.
 
-    Raises `InputError`, without the file's name, if there is no embedding in it, and other errors if it is no picture.
+    Raises `Plain`, without the file's name, if there is no embedding in it, `InputError` if there is none that can be used, and
+    other errors if it is no picture.
     """
     with Image.open(io.BytesIO(raw)) as image:
         if image.width * image.height > LARGEST:
@@ -64,7 +69,7 @@ def _hidden(pixels: NDArray[np.uint8]) -> bytes:
                 return unpacking.decompress(packed.tobytes(), LARGEST + 1)
             except zlib.error:
                 pass  # a picture with two black columns, and nothing in it
-    raise InputError(f"holds no embedding; allowed: a PNG with a {CHUNK!r} text or with an embedding in its pixels")
+    raise Plain(f"holds no embedding; allowed: a PNG with a {CHUNK!r} text or with an embedding in its pixels")
 
 
 def _tensors(value: Any) -> Any:

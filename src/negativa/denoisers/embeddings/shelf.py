@@ -9,6 +9,7 @@ from typing import Final
 
 from negativa.denoisers.embeddings.embedding import Embedding
 from negativa.denoisers.embeddings.files import READERS, read, second
+from negativa.denoisers.embeddings.pictures import Plain
 from negativa.errors import InputError
 from negativa.plain.files import stamp
 
@@ -89,7 +90,7 @@ class Shelf:
         return f"<{spelled}>" if inside else rf"<{spelled}>|{_whole(spelled)}"
 
     def _gather(self, folder: Path) -> None:
-        """Read what a folder holds; a picture that shows what the embedding beside it does is none itself."""
+        """Read what a folder holds; a picture that shows what the embedding beside it does is none itself, nor is any other."""
         paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in READERS and path.is_file())
         files = {path.with_suffix("") for path in paths if path.suffix.lower() not in PICTURES}
         seconds: set[Path] = set()
@@ -100,7 +101,8 @@ class Shelf:
             try:
                 embedding = read(path)
             except InputError as error:
-                self.unreadable[path] = str(error)
+                if not isinstance(error.__cause__, Plain):
+                    self.unreadable[path] = str(error)
                 continue
             self.embeddings.append(embedding)
             if embedding.layout == "diffusers pair":
