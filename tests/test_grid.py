@@ -228,6 +228,15 @@ def test_a_sheet_takes_labels_of_any_length() -> None:
         sheet(pictures, ["a"])
 
 
+def test_letters_that_the_usual_font_lacks_are_written_in_another() -> None:
+    """Where this machine has one with them; else all of them are the same box."""
+    pictures = [[Image.new("RGB", (128, 128))]]
+    letters = [chr(one) for one in (0x1D49C, 0x1D49E)]  # script capitals, which a font beside the usual one has
+    one, other = (np.asarray(sheet(pictures, (), [letter])) for letter in letters)
+    assert (one != other).any()
+    assert sheet(pictures, (), ["\U000f0000"]) == sheet(pictures, (), ["\U000f0001"])  # letters that no font has
+
+
 def test_a_sheet_shows_pictures_of_several_sizes_whole() -> None:
     small, wide, high = (Image.new("RGB", size, (200, 30, 30)) for size in ((40, 40), (90, 30), (30, 120)))
     for pictures in ([[small, wide, high]], [[small], [wide], [high]]):

@@ -367,7 +367,7 @@ class TestActing:
         negatives = (Negative(AWAY), Negative(AWAY, 0.3), Negative(AWAY, 1.0, 0.15), kept, ())
         made = [seeing.generate(recipe.replace(negative=one, images=Image(SHOWN, weight=0.5))) for one in negatives]
         assert not any(self.same(a, b) for i, a in enumerate(made) for b in made[:i])
-        assert not any(one.receipt.notices for one in made)
+        assert not any(one.receipt.notices for one in made[:-1])
         assert insides(unet) == before and all(torch.equal(value, state[name]) for name, value in unet.state_dict().items())
 
     def test_a_reference_of_its_own_for_what_is_kept(self, seeing) -> None:

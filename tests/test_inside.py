@@ -296,7 +296,7 @@ class TestEveryRule:
         full, weak, late = (Negative("mustache", weight, start) for weight, start in ((1.0, 0.0), (0.4, 0.0), (1.0, 0.15)))
         made = [studio.generate(BASE.replace(rule=rule, negative=one)) for one in (full, weak, late, ())]
         assert all(not torch.equal(a.latents, b.latents) for a, b in itertools.combinations(made, 2))
-        assert not any(one.receipt.notices for one in made)
+        assert not any(one.receipt.notices for one in made[:-1])
 
 
 def _raising(error: BaseException) -> Callable[..., None]:

@@ -14,6 +14,7 @@ GAP: Final = 4  # pixels between pictures
 PAPER: Final = (255, 255, 255)
 INK: Final = (40, 40, 40)
 LEAST: Final = 11  # pixels, of a letter's height
+LAST_RESORTS: Final = ("Last Resort High-Efficiency",)  # fonts with a box for every letter
 TAGS: Final = {  # paper and ink: the colours of Max Woolf's grids for Stable Diffusion 2.0 (2022)
     "plain": ((255, 255, 255), (0, 0, 0)),
     "positive": ((39, 174, 96), (255, 255, 255)),
@@ -84,9 +85,10 @@ def tagged(picture: Image.Image, tags: Sequence[Tag]) -> Image.Image:
 
 def _fitted(text: str, size: float, room: float, bold: bool = False) -> tuple[str, ImageFont.FreeTypeFont]:
     """The text, if need be without its middle, and a font in which it takes at most `room` pixels."""
-    font = _font(size, bold)
+    file = _font_file(text, bold)
+    font = _font(file, size)
     if font.getlength(text) > room:
-        font = _font(max(min(LEAST, size), size * room / font.getlength(text)), bold)
+        font = _font(file, max(min(LEAST, size), size * room / font.getlength(text)))
     whole, left = text, len(text)
     while left and font.getlength(text) > room:  # both ends stay: labels of arms differ in their last words
         left -= 1
@@ -95,8 +97,31 @@ def _fitted(text: str, size: float, room: float, bold: bool = False) -> tuple[st
 
 
 @cache
-def _font(size: float, bold: bool) -> ImageFont.FreeTypeFont:
-    import matplotlib  # brings fonts that know most of the world's letters
+def _font(file: Path, size: float) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(file, size)
 
-    name = "DejaVuSansMono-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
+
+@cache
+def _font_file(text: str, bold: bool) -> Path:
+    """The usual font, or if it lacks a letter of the text, the first of this machine that has them all."""
+    import matplotlib  # brings fonts that know the alphabets, and knows what others are installed
+
+    usual = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSansMono-Bold.ttf" if bold else "DejaVuSans.ttf")
+    letters = {ord(letter) for letter in text if letter.isprintable()}
+    if letters <= _letters(usual):
+        return usual
+    from matplotlib.font_manager import fontManager
+
+    files = sorted({Path(one.fname) for one in fontManager.ttflist if one.name not in LAST_RESORTS})
+    return next((file for file in files if letters <= _letters(file)), usual)
+
+
+@cache
+def _letters(file: Path) -> frozenset[int]:
+    """The code points that a font has; none of one that is gone or damaged."""
+    from matplotlib.ft2font import FT2Font
+
+    try:
+        return frozenset(FT2Font(str(file)).get_charmap())
+    except (OSError, RuntimeError):
+        return frozenset()

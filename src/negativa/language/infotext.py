@@ -89,7 +89,8 @@ class Infotext:
             usual = (*usual, "Simple")
         full = written if schedule in usual else f"{written} {schedule}"
         if full.casefold() not in labels:
-            raise InputError(f"sampler: {full!r} stands in the picture; known: {', '.join(s.label for s in SAMPLERS.values())}")
+            ours = ", ".join(SAMPLERS)
+            raise InputError(f"sampler: {full!r} stands in the picture; allowed in its place, if given: {ours}")
         return labels[full.casefold()]
 
 

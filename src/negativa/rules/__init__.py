@@ -162,7 +162,9 @@ def space_of(kind: type) -> str:
 
 def about(name: str) -> str:
     """What the file of a rule or wrapper says of it, and its knobs and presets. Raises `InputError` for an unknown name."""
-    kind = WRAPPERS[name] if name in WRAPPERS else _known("rule", name, RULES)
+    if name not in (known := RULES | WRAPPERS):
+        raise InputError(f"rule: there is no rule or wrapper {name!r}; {nearest(name, known)}")
+    kind = known[name]
     lines = [(sys.modules[kind.__module__].__doc__ or "").strip(), ""]
     for knob, one in knobs_of(kind).items():
         lines.append(f"{knob} = {one.default:g} ({one.least:g} to {one.most:g}): {one.help}")
