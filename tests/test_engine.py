@@ -56,6 +56,7 @@ def test_rows_are_counted_for_the_walk_that_ran_them_first() -> None:
     done = finished(Engine(network([])), ((i, asking(1.0, "x")) for i in range(3)))
     assert [done[i].rows_asked for i in range(3)] == [6, 6, 6]
     assert [done[i].rows_run for i in range(3)] == [6, 0, 0]
+    assert len({done[i].started for i in range(3)}) == 1 and done[0].started > 0
 
 
 def test_walks_are_started_as_others_finish() -> None:

@@ -29,9 +29,9 @@ Predict = Callable[["Sequence[Tensor]", Sequence[float], Sequence[Pass]], "Tenso
 class Running:
     """One walk under way: what it asks for now, and what it has cost.
 
-    `key` is the caller's, `taken` counts answered asks, `started` is when the first row was run. `wanted` says which row, by
-    what tells it from others, stands for which pass; `rows` are those still to be run, all of one shape, `done` the others'
-    predictions. `latents` is set when the walk has ended.
+    `key` is the caller's, `taken` counts answered asks, `started` is when the first of its rows was run. `wanted` says which
+    row, by what tells it from others, stands for which pass; `rows` are those still to be run, all of one shape, `done` the
+    others' predictions. `latents` is set when the walk has ended.
     """
 
     key: int
@@ -112,12 +112,13 @@ class Engine:
         budget = self._budget(alive[0].shape)
         keys = list(asked)[: _fitting([row[2].rows for _, row in asked.values()], budget)]
         for one, (_, _, chosen) in (asked[key] for key in keys):
-            one.started = one.started or time.perf_counter()
             one.rows_run, self.rows_run = one.rows_run + chosen.rows, self.rows_run + chosen.rows
         with self.alone:
+            started = time.perf_counter()
             predicted = dict(zip(keys, self._call([asked[key][1] for key in keys], budget), strict=True))
         for one in alike:
             for key in one.rows.keys() & predicted.keys():
+                one.started = one.started or started
                 one.done[key] = predicted[key]
                 del one.rows[key]
 
