@@ -8,8 +8,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from negativa.errors import InputError
-from negativa.language.named import expand
-from negativa.language.prompting import split_and
 from negativa.plain.conditions import Negative
 
 NUMBER: Final = r"\d*\.?\d+"
@@ -30,6 +28,8 @@ def parse_negative(text: str) -> Negative:
     A text that ends in a digit is taken whole with one number or two ("at 10:30"). Raises `InputError` for a start without a
     stop, an end that looks like numbers and is none ("hat:1e3"; "hat\\:1e3" is text), or an unknown name.
     """
+    from negativa.language.named import expand
+
     check_end("negative", text, WRITTEN)
     found = WHOLE.fullmatch(text) or WEIGHTED.fullmatch(text)
     if found is None or (found["start"] is None and _weighs_a_part(text, found["text"])):
@@ -42,6 +42,8 @@ def parse_negative(text: str) -> Negative:
 
 def _weighs_a_part(text: str, before: str) -> bool:
     """Whether the number at the end of a text is that of a clause after AND, or stands in a bracket that is not closed."""
+    from negativa.language.prompting import split_and
+
     return len(split_and(text)) > 1 or before.count("(") > before.count(")")
 
 

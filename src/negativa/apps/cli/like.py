@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from negativa.apps.cli.screen import say
 from negativa.plain.conditions import EMPHASIS
 from negativa.plain.recipe import Recipe
-from negativa.rules import samplers_of
 
 if TYPE_CHECKING:
     from negativa.plain.receipt import Receipt
@@ -27,6 +26,7 @@ def recipe_like(picture: Path, given: Mapping[str, Any], typed: bool) -> Recipe:
     if the picture cannot be read, or holds no usable value for a field that is not given.
     """
     from negativa.language import pictures
+    from negativa.rules import samplers_of
 
     made = pictures.read(picture)
     if made.damaged:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from negativa.errors import InputError
-from negativa.language import negation
 from negativa.language.negatives import NUMBER, check_end, parse_negative
 from negativa.plain.conditions import Negative
 
@@ -31,6 +30,8 @@ def understood(prompt: str | None, negatives: Sequence[str] | None, literal: boo
     None stays None where nothing was typed. `literal` leaves the prompt as it is. Raises `InputError` for a negative that
     cannot be read.
     """
+    from negativa.language import negation
+
     given = None if negatives is None else tuple(map(parse_negative, negatives))
     notices = tuple(notice for one in given or () for notice in negation.doubled(one.text))
     if prompt is None or literal:
