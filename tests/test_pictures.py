@@ -183,6 +183,16 @@ def test_what_other_programs_say_in_their_own_ways(tmp_path: Path, program: str)
     assert made.infotext.settings["Model"].removesuffix(".safetensors") in ("v1-5", "xl", "Stable Diffusion")
 
 
+def test_a_graph_without_a_lora_names_its_model_once(tmp_path: Path) -> None:
+    sampler = {**GRAPH["3"], "inputs": GRAPH["3"]["inputs"] | {"model": ["4", 0]}}
+    notes = PngInfo()
+    notes.add_text("prompt", json.dumps({"3": sampler, "4": GRAPH["4"], "6": GRAPH["6"], "7": GRAPH["7"]}))
+    picture().save(tmp_path / "other.png", pnginfo=notes)
+    made = negativa.read(tmp_path / "other.png")
+    assert made.infotext.settings["Model"] == "v1-5.safetensors" and made.infotext.unused() == ["Model"]
+    assert (made.recipe.width, made.recipe.height) == (32, 32)  # those of the file, where the graph does not say
+
+
 VALUES = st.recursive(st.none() | st.integers() | st.text(), lambda one: st.lists(one) | st.dictionaries(st.text(), one))
 
 

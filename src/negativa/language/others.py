@@ -69,7 +69,7 @@ def _parsed(image: Image.Image) -> Infotext | None:
     sampler, program = reading[0], found.generator.value
     prompt, negative = (", ".join(one.value for one in texts) for texts in (sampler.prompts, sampler.negative_prompts))
     settings = dict(_settings(sampler.name, _parameters(sampler, found), image.size))
-    settings |= {"Model": model} if (model := ", ".join(_models(sampler, found))) else {}
+    settings |= {"Model": model} if (model := ", ".join(dict.fromkeys(_models(sampler, found)))) else {}
     settings |= {"LoRAs": loras} if (loras := ", ".join(_loras(found))) else {}
     settings |= {"Further samplers": str(more)} if (more := len(found.samplers) - 1) else {}
     return Infotext(prompt, negative, settings | {PROGRAM: program}, SYNTAXES.get(program, "a1111"))
