@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.ExifTags import IFD, Base
@@ -196,6 +196,7 @@ def test_a_graph_without_a_lora_names_its_model_once(tmp_path: Path) -> None:
 VALUES = st.recursive(st.none() | st.integers() | st.text(), lambda one: st.lists(one) | st.dictionaries(st.text(), one))
 
 
+@settings(deadline=None)
 @given(st.text(), VALUES)
 def test_metadata_that_were_edited_end_in_a_sentence(tmp_path_factory, text: str, value: object) -> None:
     """Whatever stands in the place of what they write."""
