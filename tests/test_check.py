@@ -178,6 +178,12 @@ class TestSaid:
         said = said_of(studio.complete(recipe), studio.denoiser)
         assert any("the prompt has no effect: at scale 0" in one for one in said) == (not heard)
 
+    @pytest.mark.parametrize("rule", ["cfg", "nag"])  # read in a pass of its own, or inside the prompt's
+    def test_a_negative_without_words_is_said(self, studio, rule: str) -> None:
+        for text, nothing in (("()", True), (" ", True), ("(hat)", False)):
+            said = said_of(studio.complete(Recipe("a man", text, rule=rule)), studio.denoiser)
+            assert any("says nothing: it holds no words" in one for one in said) == nothing
+
     @pytest.mark.parametrize("rule", [name for name in RULES if name != "autoguidance"])
     def test_a_rule_that_acts_on_negatives_alone_is_said_where_there_is_none(self, studio, rule: str) -> None:
         """And only then: its picture is that of the usual rule, to rounding."""

@@ -235,3 +235,17 @@ def test_the_command_takes_a_knob_beside_an_axis_of_another(folder: Path, tmp_pa
     assert done.exit_code == 0, done.output
     recipes = [negativa.read(file).recipe for file in sorted((tmp_path / "swept" / "pictures").iterdir())]
     assert [recipe.knobs for recipe in recipes] == [(("momentum", one), ("radius", 2.0)) for one in (0.0, -0.5)]
+
+
+def test_cells_that_come_to_one_picture_are_said(folder: Path) -> None:
+    """Between a knob that acts and one that does not; to rounding, as they need not be drawn in one call."""
+    base = Recipe("portrait of a man", steps=2, model=str(folder))
+    (*_, summary) = sweep(base, ["rule=cfg,perp_neg,none"], seeds=(1, 2))
+    assert isinstance(summary, Summary)
+    (said,) = (one for one in summary.notices if one.startswith("the picture of"))
+    assert said == (
+        "the picture of “rule perp_neg, seed 1” is that of “rule cfg, seed 1” (1 more like it): "
+        "what differs between them has no effect there"
+    )
+    (*_, summary) = sweep(base.replace(negative="mustache"), ["rule=cfg,perp_neg,none"], seeds=(1, 2))
+    assert isinstance(summary, Summary) and not any(one.startswith("the picture of") for one in summary.notices)

@@ -39,6 +39,8 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
     for i, one in enumerate(recipe.negative):
         if negative(i) not in acting:
             said.append(f"the negative {one.label} has no effect: {_why_inert(recipe, i)}")
+        elif one.text and all(map(_reads_nothing, asked[negative(i)])):
+            said.append(f"the negative {one.label} says nothing: it holds no words")
         elif _same(named, asked, negative(i), POSITIVE) and len(recipe.negative) == 1 and (one.weight == 1 or not one.text):
             said.append(f"the negative {one.label} equals the prompt: {_when_equal(recipe)}")
     for one in recipe.images:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from negativa import rules
 from negativa.errors import InputError
+from negativa.experiments.alike import Looks
 from negativa.experiments.making import Here, Made, Maker
 from negativa.experiments.sheet import Tag
 from negativa.plain.recipe import Recipe
@@ -43,7 +44,8 @@ class Summary:
     """What it took to fill tables, all cells together.
 
     `rows_asked` counts the network rows the cells needed, `rows_run` those that were run: cells share. `seconds` is the
-    whole time. `notices` are those of all receipts, `failures` the sentences of cells without a picture, each once.
+    whole time. `notices` are those of all receipts, and of cells that came to one picture though their recipes differ;
+    `failures` the sentences of cells without a picture, each once.
     """
 
     cells: int
@@ -85,15 +87,31 @@ def _filled(places: dict[Recipe, list[tuple[Table, int, int]]], make: Maker) -> 
     started, cells, asked, run = time.perf_counter(), 0, 0, 0
     notices: dict[str, None] = {}
     failures: dict[str, None] = {}
-    recipes = list(places)
+    looks, recipes = Looks(), list(places)
     for made in make(recipes):
-        if made.receipt is None:
+        recipe = recipes[made.index]
+        if made.receipt is None or made.image is None:
             failures[made.failure] = None
         else:
             run += made.receipt.rows_run
             notices |= dict.fromkeys(made.receipt.notices)
-        for table, row, column in places[recipes[made.index]]:
+            looks.keep(recipe, made.image)
+        for table, row, column in places[recipe]:
             cells += 1
             asked += made.receipt.rows_asked if made.receipt else 0
             yield Cell(table, row, column, made)
+    notices |= dict.fromkeys(_said_of_same(places, looks))
     yield Summary(cells, asked, run, round(time.perf_counter() - started, 3), tuple(notices), tuple(failures))
+
+
+def _said_of_same(places: dict[Recipe, list[tuple[Table, int, int]]], looks: Looks) -> Iterator[str]:
+    """A sentence about cells that came to one picture though their recipes differ."""
+    if pairs := list(looks.same(places)):
+        one, other = (_called(*places[recipe][0]) for recipe in pairs[0])
+        more = f" ({len(pairs) - 1} more like it)" if len(pairs) > 1 else ""
+        yield f"the picture of {one} is that of {other}{more}: what differs between them has no effect there"
+
+
+def _called(table: Table, row: int, column: int) -> str:
+    """A cell by its headings."""
+    return f"“{', '.join(filter(None, (table.columns[column], table.rows[row], table.title)))}”"
