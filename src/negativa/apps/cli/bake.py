@@ -74,10 +74,11 @@ def bake(
 
     goal = Goal(kind, text, scale, any_scale)
     known = {name: value for name, value in given.items() if value is not None}
-    for event in parts(run(Settings(goal, out, full=full, overwrite=overwrite, **known))):
-        if isinstance(event, Baked):
-            print(event.card.read_text(encoding="utf-8"))
-            print(event.out)
+    with parts(run(Settings(goal, out, full=full, overwrite=overwrite, **known))) as events:
+        for event in events:
+            if isinstance(event, Baked):
+                print(event.card.read_text(encoding="utf-8"))
+                print(event.out)
 
 
 def _one_of(given: dict[str, str]) -> Iterable[tuple[Any, str]]:

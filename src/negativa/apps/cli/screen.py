@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -73,36 +73,43 @@ def counted(events: Iterable[T], total: int | None, kind: type) -> Iterator[T]:
             yield event
 
 
-def parts(events: Iterable[T | Trained]) -> Iterator[T | Trained]:
-    """Hand the events of a training on, with a bar for each of its parts: how far it is, the time left, loss and rate.
+@contextmanager
+def parts(events: Iterable[T | Trained]) -> Iterator[Iterator[T | Trained]]:
+    """The events of a training, with a bar for each of its parts: how far it is, the time left, loss and rate.
 
-    Where there is no terminal for bars, a line is said after every tenth of a part.
+    Where there is no terminal for bars, a line is said after every tenth of a part. On Ctrl-C, wherever it comes, one says
+    what is kept.
     """
+    kept = "what was finished is kept; run it again to go on"
+    with interruption(lambda: kept), closing(_with_bars(events)) as shown:
+        yield shown
+
+
+def _with_bars(events: Iterable[T | Trained]) -> Generator[T | Trained, None, None]:
     from rich.progress import MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 
     from negativa.training.progress import Progress as Trained
 
     columns = MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[words]}")
     bars, tasks, told = _bars(*columns, always=True), dict[str, TaskID](), dict[str, int]()
-    with interruption(lambda: "what was finished is kept; run it again to go on"):
-        try:
-            for now in events:
-                if isinstance(now, Trained):
-                    bars.start()
-                    if now.part not in tasks:
-                        tasks[now.part] = bars.add_task(now.part, completed=now.step, total=now.steps, words="")
-                    speed = bars.tasks[tasks[now.part]].speed
-                    said = [f"loss {now.loss:.4f}"] if now.loss is not None else []
-                    said += [f"{speed:.2f} a second"] if speed else []
-                    bars.update(tasks[now.part], completed=now.step, total=now.steps, words=", ".join(said))
-                    tenth = TENTHS * now.step // now.steps if now.steps else 0
-                    if not bars.console.is_terminal and tenth > told.get(now.part, 0):
-                        told[now.part] = tenth
-                        say(", ".join([f"{now.part} {now.step} of {now.steps}", *said]))
-                yield now
-        finally:
-            if tasks:  # one that never started would leave a blank line
-                bars.stop()
+    try:
+        for now in events:
+            if isinstance(now, Trained):
+                bars.start()
+                if now.part not in tasks:
+                    tasks[now.part] = bars.add_task(now.part, completed=now.step, total=now.steps, words="")
+                speed = bars.tasks[tasks[now.part]].speed
+                said = [f"loss {now.loss:.4f}"] if now.loss is not None else []
+                said += [f"{speed:.2f} a second"] if speed else []
+                bars.update(tasks[now.part], completed=now.step, total=now.steps, words=", ".join(said))
+                tenth = TENTHS * now.step // now.steps if now.steps else 0
+                if not bars.console.is_terminal and tenth > told.get(now.part, 0):
+                    told[now.part] = tenth
+                    say(", ".join([f"{now.part} {now.step} of {now.steps}", *said]))
+            yield now
+    finally:
+        if tasks:  # one that never started would leave a blank line
+            bars.stop()
 
 
 def studied(events: Iterable[Event]) -> Iterator[Event]:

@@ -49,6 +49,7 @@ def terrarium(
 
     place = str(device_of(device))
     settings = Settings(folder, seed=seed, minutes=minutes, device=place, until=until, start=start, first=first)
-    for _ in parts(run(settings)):
-        pass
+    with parts(run(settings)) as events:
+        for _ in events:
+            pass
     print(folder if until else folder / "terrarium")

@@ -155,13 +155,14 @@ def carry_out(events: Iterator[Event], settings: Settings | Negative, pictures: 
             if isinstance(event, Trained):
                 yield from compare(event, settings.place / "compared", pictures, device)
 
-    for event in parts(all_of()):
-        match event:
-            case Notice():
-                say(f"notice: {event.text}")
-            case Pictured():
-                say(f"step {event.step}: {event.file}")
-            case Trained():
-                print(event.file, flush=True)
-            case Compared():
-                print(event.card, flush=True)
+    with parts(all_of()) as shown:
+        for event in shown:
+            match event:
+                case Notice():
+                    say(f"notice: {event.text}")
+                case Pictured():
+                    say(f"step {event.step}: {event.file}")
+                case Trained():
+                    print(event.file, flush=True)
+                case Compared():
+                    print(event.card, flush=True)
