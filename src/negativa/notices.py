@@ -48,7 +48,8 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
             why = "its weight is 0" if one.weight == 0 else _no_step(recipe, one.start, one.stop)
             said.append(f"the image {one.name!r} has no effect: {why}")
     if (recipe.prompt or recipe.images) and not _follows(rule, seen, asked):
-        said.append(f"the prompt has no effect: at scale {recipe.scale:g} the rule {recipe.rule!r} does not hear it")
+        stands = "" if recipe.scale is None else f" at scale {recipe.scale:g}"
+        said.append(f"the prompt has no effect: the rule {recipe.rule!r} does not hear it{stands}")
     if not recipe.negative and _acts_on_negatives_alone(recipe, seen):
         said.append(f"the rule {recipe.rule!r} acts on negatives alone, and there is none: it draws what {USUAL!r} draws")
     if recipe.window != (0, 1) and not recipe.negative:
@@ -105,7 +106,7 @@ def said_of(recipe: Recipe, denoiser: Denoiser) -> tuple[str, ...]:
 
 def _follows(rule: Rule, seen: tuple[Moment, ...], asked: Mapping[str, Sequence[Pass]]) -> bool:
     """Whether a pass that reads what the positive one reads changes the picture."""
-    read = {one.condition for one in asked[POSITIVE]}
+    read = {one.condition for one in asked.get(POSITIVE, ())}
     return any(matters(rule, seen, name) for name, passes in asked.items() if any(one.condition in read for one in passes))
 
 
