@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,7 @@ GAP: Final = 4  # pixels between pictures
 PAPER: Final = (255, 255, 255)
 INK: Final = (40, 40, 40)
 LEAST: Final = 11  # pixels, of a letter's height
-LAST_RESORTS: Final = ("Last Resort High-Efficiency",)  # fonts with a box for every letter
+LAST_RESORT: Final = "lastresort"  # how the names of fonts begin that have a box for every letter
 TAGS: Final = {  # paper and ink: the colours of Max Woolf's grids for Stable Diffusion 2.0 (2022)
     "plain": ((255, 255, 255), (0, 0, 0)),
     "positive": ((39, 174, 96), (255, 255, 255)),
@@ -112,7 +113,8 @@ def _font_file(text: str, bold: bool) -> Path:
         return usual
     from matplotlib.font_manager import fontManager
 
-    files = sorted({Path(one.fname) for one in fontManager.ttflist if one.name not in LAST_RESORTS})
+    named = ((Path(one.fname), re.sub(r"\W", "", one.name).casefold()) for one in fontManager.ttflist)
+    files = sorted({file for file, name in named if not name.startswith(LAST_RESORT)})
     return next((file for file in files if letters <= _letters(file)), usual)
 
 
