@@ -154,7 +154,7 @@ def _fitting(rows: Sequence[int], budget: RowBudget | FixedRows) -> int:
     return max(1, sum(taken <= most for taken in accumulate(rows)))
 
 
-def _rows_of(asked: Iterable[Row]) -> int:
+def _rows_of(asked: Sequence[Row]) -> int:
     return sum(chosen.rows for _, _, chosen in asked)
 
 

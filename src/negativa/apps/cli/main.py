@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+import negativa
 from negativa.apps.cli import ablate, bake, check, embeddings, generate, grid, lists, read, study, sweep, train, usage
 from negativa.errors import NegativaError
 
@@ -17,7 +18,6 @@ app = usage.App(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
 app.command("generate")(generate.generate)
 app.command("grid")(grid.grid)
 app.command("sweep")(sweep.sweep)
@@ -37,9 +37,7 @@ app.add_typer(train.app, name="train")
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
-
-        print(f"negativa {version('negativa')}")
+        print(f"negativa {negativa.__version__}")
         raise typer.Exit
 
 

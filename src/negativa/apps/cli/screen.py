@@ -86,6 +86,7 @@ def parts(events: Iterable[T | Trained]) -> Iterator[Iterator[T | Trained]]:
 
 
 def _with_bars(events: Iterable[T | Trained]) -> Generator[T | Trained, None, None]:
+    """The events, handed on while the bars are there."""
     from rich.progress import MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 
     from negativa.training.progress import Progress as Trained
